@@ -1,0 +1,70 @@
+"""Anchor boxes of a feature pyramid.
+
+One scale (8 strides) and three ratios per cell, centred on (x * stride, y * stride) with neither a
+half-pixel offset nor rounding, in the order y, x, ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from stpn_core import Features
+
+RATIOS = (0.5, 1.0, 2.0)
+"""Height over width."""
+SCALE = 8
+"""Side of the square anchor, in strides."""
+PADDING_DIVISOR = 32
+"""Cells up to the next multiple of this many pixels belong to an image; those beyond are the
+padding that a larger image of the same batch brought along."""
+
+
+def _cells(height: int, width: int, stride: int, device: torch.device) -> Tensor:
+    """(H * W, 2) x, y of the cells of one map in pixels."""
+    y = torch.arange(height, device=device, dtype=torch.float32) * stride
+    x = torch.arange(width, device=device, dtype=torch.float32) * stride
+    y, x = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([x.flatten(), y.flatten()], dim=1)
+
+
+def level_anchors(height: int, width: int, stride: int, device: torch.device) -> Tensor:
+    """(H * W * 3, 4) anchors of one level in pixels."""
+    ratios = torch.tensor(RATIOS, device=device, dtype=torch.float32)
+    sides = SCALE * stride * torch.stack([ratios.rsqrt(), ratios.sqrt()], dim=1)
+    centred = torch.cat([-sides / 2, sides / 2], dim=1)
+    cells = _cells(height, width, stride, device)
+    return (cells.repeat(1, 2)[:, None] + centred[None]).flatten(0, 1)
+
+
+def anchors_of(pyramid: Features) -> list[Tensor]:
+    """Anchors of every level, (A_l, 4) each."""
+    return [
+        level_anchors(int(level.shape[-2]), int(level.shape[-1]), stride, level.device)
+        for level, stride in zip(pyramid.maps, pyramid.strides, strict=True)
+    ]
+
+
+def belongs_to_image(pyramid: Features, sizes: Tensor) -> list[Tensor]:
+    """(B, A_l) bool per level: whether an anchor's cell lies on the image rather than on padding.
+
+    Sizes are (B, 2) h, w in pixels. Without this an image would be detected differently next to a
+    larger one.
+    """
+    limit = (sizes + PADDING_DIVISOR - 1) // PADDING_DIVISOR * PADDING_DIVISOR
+    limit = limit.to(pyramid.maps[0].device).flip(-1)
+    inside = []
+    for level, stride in zip(pyramid.maps, pyramid.strides, strict=True):
+        cells = _cells(int(level.shape[-2]), int(level.shape[-1]), stride, level.device)
+        on_image = (cells[None] < limit[:, None]).all(dim=-1)
+        inside.append(on_image.repeat_interleave(len(RATIOS), dim=1))
+    return inside
+
+
+def flatten_levels(levels: Sequence[Tensor], width: int) -> Tensor:
+    """Maps (B, 3 * width, H_l, W_l) of all levels -> (B, A, width) in the order of the anchors."""
+    return torch.cat(
+        [level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, width) for level in levels], dim=1
+    )
