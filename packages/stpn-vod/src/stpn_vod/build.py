@@ -81,7 +81,5 @@ def _presence(config: DetectorConfig, encoder: PromptedEncoder) -> PromptPresenc
     if config.prompt_aux == 0:
         return None
     if config.predictor is None:
-        raise InputError(
-            f"prompt_aux={config.prompt_aux} needs a prompt predictor; for single frames set it to 0"
-        )
+        raise InputError(f"prompt_aux={config.prompt_aux} needs a prompt predictor; set it to 0")
     return PromptPresence(encoder.prompt_dim, config.num_classes, config.prompt_aux)
