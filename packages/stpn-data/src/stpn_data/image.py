@@ -1,0 +1,117 @@
+"""One image file to one tensor: uint8 RGB, in the pixel grid that annotations refer to.
+
+Orientation tags are ignored, because boxes are annotated in the stored grid and a rotated image
+would silently no longer match them. JPEG goes to torchcodec or torchvision (2.5 times as fast as
+Pillow, same pixels), everything else to Pillow.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from io import BytesIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stpn_data.errors import DataError
+from stpn_data.image_header import ImageHeader, read_header
+from stpn_data.paths import read_file
+
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 256 * 1024 * 1024
+_HEADER_BYTES = 64 * 1024
+
+Source = str | os.PathLike[str] | bytes | bytearray
+
+
+def decode_image(source: Source, *, expect_size: tuple[int, int] | None = None) -> Tensor:
+    """Decode a JPEG, PNG, WebP, GIF (first frame) or BMP image into uint8 (3,H,W), RGB.
+
+    `source` is a path or the bytes of a file; `expect_size` is the (width, height) the annotation
+    states. Grey, palette, alpha (dropped), CMYK and 16-bit images are converted. Raises DataError
+    that names the file: unreadable, not an image, cut off, over 50 megapixels, or not of the
+    expected size.
+    """
+    data, where = _load(source)
+    header = read_header(data, where)
+    if header.width * header.height > MAX_PIXELS:
+        raise DataError(
+            f"{where}: {header.width}×{header.height} is over {MAX_PIXELS // 10**6} megapixels"
+        )
+    if expect_size is not None and (header.width, header.height) != tuple(expect_size):
+        raise DataError(
+            f"{where}: the image is {header.width}×{header.height}, but its annotation says "
+            f"{expect_size[0]}×{expect_size[1]}"
+        )
+    image = _decode(data, header, where)
+    if image.shape != (3, header.height, header.width):
+        raise DataError(f"{where}: the decoded size differs from the size in the file's header")
+    return image
+
+
+def image_size(source: Source) -> tuple[int, int]:
+    """(width, height) of an image file, from its header. Raises DataError as `decode_image`."""
+    if isinstance(source, bytes | bytearray):
+        header = read_header(source, "image")
+        return header.width, header.height
+    data, where = _load(source, _HEADER_BYTES)
+    try:
+        header = read_header(data, where)
+    except DataError:
+        header = read_header(*_load(source))  # large metadata before the size
+    return header.width, header.height
+
+
+def _load(source: Source, first: int = MAX_BYTES) -> tuple[bytearray, str]:
+    if isinstance(source, bytes | bytearray):
+        return bytearray(source), "image"
+    return read_file(source, MAX_BYTES, first=first), os.fspath(source)
+
+
+def _decode(data: bytearray, header: ImageHeader, where: str) -> Tensor:
+    try:
+        if header.plain:
+            for at in header.exif:  # some decoders turn the image as EXIF says: hide the block
+                data[at : at + 4] = b"none"
+            return _jpeg_decoder()(data)
+        return _decode_pillow(data, header.format)
+    except (RuntimeError, OSError, SyntaxError, ValueError, EOFError) as error:
+        reason = str(error).split("\n", 1)[0][:200] or type(error).__name__
+        raise DataError(f"{where}: the image cannot be decoded: {reason}") from error
+
+
+@cache
+def _jpeg_decoder() -> Callable[[bytearray], Tensor]:
+    """The fastest JPEG decoder that is installed and loads."""
+    try:
+        from torchcodec.decoders import decode_jpeg
+
+        return lambda data: decode_jpeg(torch.frombuffer(data, dtype=torch.uint8), mode="RGB")
+    except (ImportError, RuntimeError, OSError):
+        pass
+    try:
+        from torchvision.io import ImageReadMode
+
+        # The operator behind torchvision.io.decode_jpeg: that one warns of its deprecation on every
+        # call, and silencing a warning is not safe in threads.
+        decode = torch.ops.image.decode_jpeg
+        mode = ImageReadMode.RGB.value
+        return lambda data: decode(torch.frombuffer(data, dtype=torch.uint8), mode, False)
+    except (ImportError, AttributeError, RuntimeError):
+        return lambda data: _decode_pillow(data, "JPEG")
+
+
+def _decode_pillow(data: bytearray, kind: str) -> Tensor:
+    from PIL import Image
+
+    with Image.open(BytesIO(data), formats=[kind]) as image:
+        if image.mode.startswith("I;16") or image.mode == "I":
+            grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+            pixels = np.repeat(grey[:, :, None], 3, axis=2)
+        else:
+            clear = "transparency" in image.info or image.mode in ("LA", "PA")
+            pixels = np.array((image.convert("RGBA") if clear else image).convert("RGB"))
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
