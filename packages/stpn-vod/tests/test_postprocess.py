@@ -47,14 +47,11 @@ def test_threshold_is_strict_and_background_is_last():
 def test_suppression_is_per_class():
     regions = torch.tensor([[0.0, 0.0, 8.0, 8.0], [0.0, 0.0, 8.0, 9.0]])
     logits = torch.tensor([[5.0, 0.0, 0.0], [4.0, 0.0, 0.0]])
-    keep = Postprocess(0.05)(
-        BoxCoder(), regions, logits, torch.zeros(2, 2, 4), torch.tensor([9, 9])
-    )
+    deltas, size = torch.zeros(2, 2, 4), torch.tensor([9, 9])
+    keep = Postprocess(0.05)(BoxCoder(), regions, logits, deltas, size)
     assert keep.labels.tolist() == [0]
     logits[1] = torch.tensor([0.0, 4.0, 0.0])
-    keep = Postprocess(0.05)(
-        BoxCoder(), regions, logits, torch.zeros(2, 2, 4), torch.tensor([9, 9])
-    )
+    keep = Postprocess(0.05)(BoxCoder(), regions, logits, deltas, size)
     assert sorted(keep.labels.tolist()) == [0, 1]
 
 

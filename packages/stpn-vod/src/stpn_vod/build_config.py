@@ -48,7 +48,7 @@ class DetectorConfig:
     roi_samples: int = 256
     """Regions per image in the loss, at most a quarter of them objects."""
     roi_low_quality: bool = True
-    """An object's best regions (IoU 0.5 at least) are its own even if another object fits better."""
+    """An object's best regions (IoU 0.5 at least) are its own, even if another one fits better."""
     sampling: Literal["random", "first"] = "random"
     """Draw anchors and regions, or take the first ones: reproducible without random numbers."""
     train_proposals: int = 300
