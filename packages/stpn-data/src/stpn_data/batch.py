@@ -79,8 +79,12 @@ class Batch:
         )
 
 
-def collate(clips: Sequence[Clip], divisor: int = 32) -> Batch:
+def collate(
+    clips: Sequence[Clip], divisor: int = 32, zeros: Callable[..., Tensor] = torch.zeros
+) -> Batch:
     """Join clips; height and width are rounded up to multiples of `divisor`.
+
+    zeros: makes the zero tensors that hold frames, then support frames.
 
     Raises DataError if the clips have different numbers of support frames.
     """
@@ -92,8 +96,8 @@ def collate(clips: Sequence[Clip], divisor: int = 32) -> Batch:
     height, width = (
         -(-max(clip.frame.shape[axis] for clip in clips) // divisor) * divisor for axis in (1, 2)
     )
-    frames = torch.zeros(len(clips), 3, height, width, dtype=torch.uint8)
-    support = torch.zeros(len(clips), counts.pop(), 3, height, width, dtype=torch.uint8)
+    frames = zeros(len(clips), 3, height, width, dtype=torch.uint8)
+    support = zeros(len(clips), counts.pop(), 3, height, width, dtype=torch.uint8)
     for row, clip in enumerate(clips):
         h, w = clip.frame.shape[-2:]
         frames[row, :, :h, :w] = clip.frame
