@@ -13,7 +13,7 @@ import copy
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import timm
 import torch
@@ -140,7 +140,7 @@ class VitEncoder(PromptedEncoder):
         return torch.cat([identity, rope], dim=-2)
 
     def _run(self, block: nn.Module, x: Tensor, rope: Tensor | None) -> Tensor:
-        options = {"rope": rope} if isinstance(self.body, Eva) else {}
+        options: dict[str, Any] = {"rope": rope} if isinstance(self.body, Eva) else {}
         if self.checkpointing and torch.is_grad_enabled():
             return checkpoint(block, x, use_reentrant=False, **options)
         return block(x, **options)
@@ -247,11 +247,12 @@ def _build_body(name: str, **options: Any) -> Body:
             f"{name!r} is a {type(body).__name__}; prompts go into timm's VisionTransformer and "
             "Eva models with plain square patches (ViT, DeiT, CLIP, SigLIP, DINOv2, DINOv3, EVA02)"
         )
-    body.reset_classifier(0, "")  # no pooling head: it would be parameters without a gradient
+    # No pooling head: it would be parameters without a gradient.
+    body.reset_classifier(0, "")
     return body
 
 
-def _is_supported(body: nn.Module) -> bool:
+def _is_supported(body: nn.Module) -> TypeGuard[Body]:
     embed = getattr(body, "patch_embed", None)
     if type(embed) is not PatchEmbed or len(set(embed.patch_size)) > 1:
         return False

@@ -1,0 +1,420 @@
+"""Streams equal the plain definition, are blind to the future, bounded, and never mix."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from stpn_core.errors import InputError
+from stpn_core.predictors import create_predictor
+from stpn_core.stpn import STPN
+from stpn_core.streaming import (
+    StreamOutput,
+    StreamState,
+    SupportPolicy,
+    finish,
+    prompts_for,
+    run_offline,
+    start_stream,
+    step,
+)
+from stpn_core.vit import create_vit
+
+
+@dataclass(frozen=True)
+class Online:
+    """The last `count` lattice frames before t."""
+
+    count: int = 2
+    stride: int = 4
+    lookahead: int = 0
+
+    def indices(self, t: int, length: int | None) -> list[int]:
+        last = (t - 1) // self.stride * self.stride
+        first = last - (self.count - 1) * self.stride
+        return [i for i in range(first, last + 1, self.stride) if i >= 0]
+
+    def is_support(self, t: int) -> bool:
+        return t % self.stride == 0
+
+
+@dataclass(frozen=True)
+class Window:
+    """Lattice frames on both sides of t."""
+
+    per_side: int = 2
+    stride: int = 4
+
+    @property
+    def lookahead(self) -> int:
+        return self.per_side * self.stride
+
+    def indices(self, t: int, length: int | None) -> list[int]:
+        after = [i for i in range(t + 1, t + self.lookahead + 1) if i % self.stride == 0]
+        before = Online(self.per_side, self.stride).indices(t, length)
+        return before + [i for i in after if length is None or i < length]
+
+    def is_support(self, t: int) -> bool:
+        return t % self.stride == 0
+
+
+@dataclass(frozen=True)
+class Exact:
+    """t - S and t + S: every frame supports others."""
+
+    stride: int = 3
+
+    @property
+    def lookahead(self) -> int:
+        return self.stride
+
+    def indices(self, t: int, length: int | None) -> list[int]:
+        last = t + self.stride if length is None else length - 1
+        return [i for i in (t - self.stride, t + self.stride) if 0 <= i <= last]
+
+    def is_support(self, t: int) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Three frames over the whole video, which a stream cannot know."""
+
+    lookahead: int = sys.maxsize
+
+    def indices(self, t: int, length: int | None) -> list[int]:
+        assert length is not None
+        return [0, length // 2, length - 1]
+
+    def is_support(self, t: int) -> bool:
+        return True
+
+
+POLICIES: list[SupportPolicy] = [Online(), Window(), Exact()]
+
+
+def build(predictor: str | None = "transformer", deep: bool = False) -> STPN:
+    torch.manual_seed(0)
+    encoder = create_vit(
+        "vit_tiny_patch16_224",
+        pyramid_dim=None,
+        img_size=32,
+        embed_dim=16,
+        depth=2,
+        num_heads=2,
+    )
+    dims = encoder.prompt_dims if deep else encoder.prompt_dim
+    made = predictor and create_predictor(
+        predictor, support_dim=encoder.support_dim, prompt_dims=dims, num_prompts=3
+    )
+    return STPN(encoder, made or None).eval()
+
+
+@pytest.fixture(scope="module")
+def stpn() -> STPN:
+    return build()
+
+
+def video(length: int, seed: int = 0, size: int = 32) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return list(torch.randn(length, 3, size, size, generator=generator))
+
+
+def run(
+    stpn: STPN, frames: Sequence[Tensor], state: StreamState, cuts: Collection[int] = ()
+) -> list[StreamOutput]:
+    outputs = []
+    for i, frame in enumerate(frames):
+        ready, state = step(stpn, state, frame, new_shot=i in cuts)
+        outputs += ready
+    return outputs + finish(stpn, state)
+
+
+def same(a: Sequence[StreamOutput], b: Sequence[StreamOutput]) -> bool:
+    return len(a) == len(b) and all(
+        x.index == y.index
+        and x.has_prompt == y.has_prompt
+        and all(torch.equal(m, n) for m, n in zip(x.features.maps, y.features.maps, strict=True))
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+@given(
+    policy=st.sampled_from(POLICIES),
+    length=st.integers(0, 26),
+    cuts=st.sets(st.integers(0, 26), max_size=3),
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_stream_equals_offline(policy: SupportPolicy, length: int, cuts: set[int]) -> None:
+    stpn = build()
+    frames = video(length)
+    streamed = run(stpn, frames, start_stream(policy), cuts)
+    assert [output.index for output in streamed] == list(range(length))
+    assert same(streamed, run_offline(stpn, frames, policy, cuts))
+
+
+@pytest.mark.parametrize("predictor", ["mixer", "attention", "average", "static"])
+def test_stream_equals_offline_for_every_predictor(predictor: str) -> None:
+    stpn, frames = build(predictor), video(14)
+    streamed = run(stpn, frames, start_stream(Window()))
+    assert any(output.has_prompt for output in streamed)
+    assert same(streamed, run_offline(stpn, frames, Window()))
+
+
+def test_deep_prompts_stream() -> None:
+    stpn, frames = build(deep=True), video(14)
+    assert same(run(stpn, frames, start_stream(Window())), run_offline(stpn, frames, Window()))
+
+
+def test_online_never_looks_ahead(stpn: STPN) -> None:
+    frames = video(14)
+    changed = [*frames[:9], *video(5, seed=1)]
+
+    def before_the_change(policy: SupportPolicy) -> list[list[StreamOutput]]:
+        return [run(stpn, f, start_stream(policy))[:9] for f in (frames, changed)]
+
+    assert same(*before_the_change(Online()))
+    # A policy that looks ahead must show the change, or this test sees nothing.
+    assert not same(*before_the_change(Window()))
+
+
+def test_an_online_frame_is_answered_at_once(stpn: STPN) -> None:
+    state = start_stream(Online())
+    for i, frame in enumerate(video(6)):
+        outputs, state = step(stpn, state, frame)
+        assert [output.index for output in outputs] == [i]
+    assert finish(stpn, state) == []
+
+
+def test_a_window_frame_waits_for_its_lookahead_and_no_longer(stpn: STPN) -> None:
+    policy, state = Window(), start_stream(Window())
+    for i, frame in enumerate(video(12)):
+        outputs, state = step(stpn, state, frame)
+        assert [output.index for output in outputs] == [i - policy.lookahead][: i >= 8]
+    assert [output.index for output in finish(stpn, state)] == list(range(4, 12))
+
+
+class Counted:
+    """Counts the passes through a model's encoder, and its predictions."""
+
+    def __init__(self, stpn: STPN, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.embedded, self.encoded, self.predicted = 0, 0, 0
+        embed, encode, predict = stpn.embed_support, stpn.encode, stpn.predict_prompts
+
+        def count(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+            def counted(*args: Any, **kwargs: Any) -> Any:
+                setattr(self, name, getattr(self, name) + 1)
+                return function(*args, **kwargs)
+
+            return counted
+
+        monkeypatch.setattr(stpn, "embed_support", count("embedded", embed))
+        monkeypatch.setattr(stpn, "encode", count("encoded", encode))
+        monkeypatch.setattr(stpn, "predict_prompts", count("predicted", predict))
+
+
+@pytest.mark.parametrize("policy", [Window(7, 8), Online(14, 8)], ids=["window", "online"])
+def test_passes_per_frame(policy: SupportPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    stpn, length = build(), 163
+    counted = Counted(stpn, monkeypatch)
+    run(stpn, video(length), start_stream(policy))
+    assert counted.encoded == length
+    assert counted.embedded == -(-length // 8)
+    # The support changes when t passes a lattice frame and, for a window, when it stands on one.
+    assert counted.predicted <= 2 * -(-length // 8) + 1
+
+
+def test_without_predictor_nothing_waits_and_nothing_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stpn = build(predictor=None)
+    counted = Counted(stpn, monkeypatch)
+    outputs, state = step(stpn, start_stream(Window()), video(1)[0])
+    assert [output.has_prompt for output in outputs] == [False]
+    assert (counted.embedded, counted.encoded, state.memory.indices) == (0, 1, ())
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda p: type(p).__name__)
+def test_state_is_bounded(stpn: STPN, policy: SupportPolicy) -> None:
+    state = start_stream(policy)
+    held = []
+    for frame in video(60):
+        _, state = step(stpn, state, frame)
+        assert len(state.waiting) <= policy.lookahead
+        held.append(len(state.memory.indices))
+    assert max(held) <= 7
+    assert max(held[:30]) == max(held)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda p: type(p).__name__)
+def test_state_is_a_value(stpn: STPN, policy: SupportPolicy) -> None:
+    """Saved and restored at every frame, and stepped from twice with something else in between."""
+    frames, state, outputs = video(20), start_stream(policy), []
+    for frame in frames:
+        restored = copy.deepcopy(state)
+        step(stpn, state, torch.full_like(frame, torch.nan), new_shot=True)
+        first, _ = step(stpn, state, frame)
+        ready, state = step(stpn, restored, frame)
+        assert same(first, ready)
+        outputs += ready
+    outputs += finish(stpn, state)
+    assert same(outputs, run_offline(stpn, frames, policy))
+
+
+def test_a_reused_frame_buffer_does_no_harm(stpn: STPN) -> None:
+    frames, state, outputs = video(12), start_stream(Window()), []
+    buffer = torch.empty_like(frames[0])
+    for frame in frames:
+        ready, state = step(stpn, state, buffer.copy_(frame))
+        outputs += ready
+    outputs += finish(stpn, state)
+    assert same(outputs, run_offline(stpn, frames, Window()))
+
+
+def test_a_cut_ends_the_support(stpn: STPN) -> None:
+    frames = video(18)
+    other = [*video(9, seed=1), *frames[9:]]
+
+    def after_the_cut(cuts: Collection[int]) -> list[list[StreamOutput]]:
+        return [run(stpn, f, start_stream(Window()), cuts)[9:] for f in (frames, other)]
+
+    assert same(*after_the_cut({9}))
+    assert not same(*after_the_cut(()))
+    alone = run(stpn, frames[9:], start_stream(Window()))
+    cut = after_the_cut({9})[0]
+    assert [o.has_prompt for o in cut] == [o.has_prompt for o in alone]
+    assert all(
+        torch.equal(a.features.maps[0], b.features.maps[0]) for a, b in zip(cut, alone, strict=True)
+    )
+
+
+def test_a_frame_of_another_size_begins_a_shot(stpn: STPN) -> None:
+    frames = [*video(6), *video(7, size=48)]
+    streamed = run(stpn, frames, start_stream(Window()))
+    assert same(streamed, run(stpn, frames, start_stream(Window()), cuts={6}))
+    assert same(streamed, run_offline(stpn, frames, Window()))
+    assert streamed[6].features.maps[0].shape[-2:] == (3, 3)
+
+
+def test_prompts_of_the_whole_video(stpn: STPN) -> None:
+    frames = video(9)
+    prompts = prompts_for(stpn, [frames[0], frames[4], frames[8]])
+    streamed = run(stpn, frames, start_stream(None, prompts=prompts), cuts={3})
+    assert all(output.has_prompt for output in streamed)
+    assert same(streamed, run_offline(stpn, frames, Whole()))
+
+
+def test_no_policy_and_no_prompts_is_the_plain_encoder(stpn: STPN) -> None:
+    frames = video(2)
+    streamed = run(stpn, frames, start_stream(None))
+    with torch.no_grad():
+        plain = [stpn(frame[None]) for frame in frames]
+    assert not any(output.has_prompt for output in streamed)
+    assert all(
+        torch.equal(o.features.maps[0], p.maps[0]) for o, p in zip(streamed, plain, strict=True)
+    )
+    assert prompts_for(stpn, []) is None
+
+
+def test_what_a_stream_refuses(stpn: STPN) -> None:
+    frame = video(1)[0]
+    with pytest.raises(InputError, match="needs the whole video before its first answer"):
+        start_stream(Whole())
+    with pytest.raises(InputError, match="not both"):
+        start_stream(Online(), prompts=torch.zeros(1, 3, 16))
+    with pytest.raises(InputError, match=r"frame 0 must be \(3, H, W\)"):
+        step(stpn, start_stream(Online()), frame[None])
+    training = build().train()
+    with pytest.raises(InputError, match="training mode"):
+        step(training, start_stream(Online()), frame)
+
+
+def test_a_policy_that_asks_for_frames_it_denies(stpn: STPN) -> None:
+    @dataclass(frozen=True)
+    class Denying(Online):
+        def is_support(self, t: int) -> bool:
+            return t > 0
+
+    with pytest.raises(InputError, match=r"support frames \[0\] are not in memory"):
+        run(stpn, video(3), start_stream(Denying()))
+
+
+def test_streams_in_threads_do_not_mix(stpn: STPN) -> None:
+    """Eight threads on one model; one is fed NaN, one is closed midway."""
+    videos = [video(50, seed) for seed in range(8)]
+    videos[2] = [torch.full_like(frame, torch.nan) for frame in videos[2]]
+    videos[5] = videos[5][:25]
+    serial = [run(stpn, frames, start_stream(Window())) for frames in videos]
+    results: list[list[StreamOutput]] = [[] for _ in videos]
+
+    def worker(i: int) -> None:
+        results[i] = run(stpn, videos[i], start_stream(Window()))
+
+    threads = [threading.Thread(target=worker, args=(i,)) for i in range(len(videos))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    clean = [i for i in range(8) if i != 2]
+    assert all(same(results[i], serial[i]) for i in clean)
+    assert all(torch.isfinite(o.features.maps[0]).all() for i in clean for o in results[i])
+    assert len(results[2]) == 50
+    assert results[2][20].features.maps[0].isnan().all()
+    # Streams that share a state would be seen: this is what mixing two videos looks like.
+    assert not same(
+        results[0], run(stpn, [*videos[0][:40], *videos[1][40:]], start_stream(Window()))
+    )
+
+
+def _resources() -> tuple[float, int, int]:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    kib = pages * os.sysconf("SC_PAGE_SIZE") / 1024
+    return kib, len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+
+def _growth(frames: Iterator[Any], count: int, warm_up: int) -> tuple[float, int, int]:
+    """KiB per frame (least squares over samples every 200 frames), new descriptors, new threads."""
+    samples = []
+    for i in range(count):
+        next(frames)
+        if i >= warm_up and i % 200 == 0:
+            gc.collect()
+            samples.append((i, *_resources()))
+    x = torch.tensor([s[0] for s in samples], dtype=torch.float64)
+    y = torch.tensor([s[1] for s in samples], dtype=torch.float64)
+    slope = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
+    return slope.item(), samples[-1][2] - samples[0][2], samples[-1][3] - samples[0][3]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc to measure memory")
+def test_memory_is_flat_over_ten_thousand_frames(stpn: STPN) -> None:
+    leaked = []
+
+    def endless(leak: bool) -> Iterator[None]:
+        frames, state = video(7), start_stream(Window(2, 8))
+        while True:
+            for frame in frames:
+                _, state = step(stpn, state, frame)
+                if leak:
+                    leaked.append(b"\1" * 8192)
+                yield
+
+    slope, descriptors, threads = _growth(endless(leak=False), 10_000, warm_up=1_000)
+    assert slope <= 0.5
+    assert (descriptors, threads) == (0, 0)
+    leaking, _, _ = _growth(endless(leak=True), 3_000, warm_up=1_000)
+    assert leaking > 4
