@@ -1,0 +1,104 @@
+"""What a training run starts from: data, model and initial weights, as the recipe says."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import torch
+from stpn_core.errors import InputError
+from stpn_data.clips import ClipDataset
+from stpn_data.index import VideoIndex, concat
+from stpn_data.readers import open_dataset, read_imagenet_det
+from stpn_data.transforms import TrainTransform
+
+from stpn_vod.build import build_detector
+from stpn_vod.config import DataConfig, Recipe
+from stpn_vod.detector import FasterRCNN
+from stpn_vod.weights import load_initial
+
+_log = logging.getLogger(__name__)
+
+
+def open_split(data: DataConfig, split: str) -> VideoIndex:
+    """The index of one split. Raises InputError if the recipe names no data."""
+    if not data.root:
+        raise InputError("no data: say where it lies with --data.root FOLDER")
+    return open_dataset(data.root, split, format=data.format)
+
+
+def training_index(data: DataConfig) -> VideoIndex:
+    """Frames to train on: the training split, and ImageNet DET's still images if asked for."""
+    index = open_split(data, data.train_split)
+    if not data.det_root:
+        return index
+    return concat([index, read_imagenet_det(data.det_root, classes=index.classes)])
+
+
+def training_clips(index: VideoIndex, recipe: Recipe) -> ClipDataset:
+    """Clips as the recipe draws them."""
+    data = recipe.data
+    transform = TrainTransform(
+        short_sides=data.short_sides,
+        max_long=data.long_side,
+        crop_probability=data.crop_probability,
+        crop_short_sides=data.crop_short_sides,
+        crop_range=data.crop_range,
+        flip_probability=data.flip,
+        independent_crop=data.independent_crop,
+    )
+    degrade = None
+    if data.degrade > 0:
+        from stpn_data.degrade import random_degradation
+
+        degrade = random_degradation(data.degrade)
+    prompted = recipe.model.predictor is not None
+    return ClipDataset(
+        index,
+        transform,
+        # The twin's clips are drawn with support, too, so that both see the same key frames, sizes
+        # and flips; it just does not look at it.
+        count=data.support_count,
+        reach=data.reach,
+        seed=recipe.run.seed,
+        support_dropout=data.support_dropout if prompted else 0.0,
+        support_swap=data.support_swap if prompted else 0.0,
+        degrade=degrade,
+    )
+
+
+def with_classes_of(recipe: Recipe, index: VideoIndex) -> Recipe:
+    """The recipe with the number of classes that the data has. Raises InputError if they differ."""
+    found = len(index.classes)
+    if recipe.model.num_classes not in (0, found):
+        raise InputError(
+            f"{index.source} has {found} classes ({', '.join(index.classes[:5])}"
+            f"{', ...' if found > 5 else ''}), the recipe {recipe.model.num_classes}: "
+            "set --model.num-classes 0 to take those of the data"
+        )
+    return dataclasses.replace(
+        recipe, model=dataclasses.replace(recipe.model, num_classes=found)
+    )
+
+
+def starting_model(recipe: Recipe) -> FasterRCNN:
+    """The detector with its initial weights, the same for a recipe and its twin.
+
+    Encoder and heads are made before the predictor takes random numbers, so that for one seed both
+    start with the same values everywhere they share.
+    """
+    seed = recipe.run.seed
+    torch.manual_seed(seed)
+    model = build_detector(recipe.model, pretrained=recipe.init == "imagenet1k")
+    torch.manual_seed(seed)
+    twin = build_detector(dataclasses.replace(recipe.model, predictor=None, prompt_aux=0.0))
+    if recipe.init != "imagenet1k":
+        model.load_state_dict(twin.state_dict(), strict=False)
+    else:  # the encoder has its weights from outside; heads alone are shared
+        shared = {k: v for k, v in twin.state_dict().items() if not k.startswith("stpn.")}
+        model.load_state_dict(shared, strict=False)
+    if recipe.init and recipe.init != "imagenet1k":
+        report = load_initial(model, Path(recipe.init))
+        _log.info("%s", report)
+    return model
