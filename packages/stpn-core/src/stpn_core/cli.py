@@ -127,7 +127,8 @@ def _unknown_command(name: str, known: list[str]) -> str:
 
 def _report(error: BaseException, line: str, code: int) -> int:
     _debug(error)
-    print(line, file=sys.stderr)
+    # Names from a hostile file must not steer the terminal.
+    print("".join(c if c.isprintable() or c == "\n" else "?" for c in line), file=sys.stderr)
     return code
 
 

@@ -73,7 +73,7 @@ def find_plugins(group: str) -> list[Plugin]:
 
 def installed_distributions(prefix: str = "stpn-") -> list[tuple[str, str]]:
     """(name, version) of every installed distribution whose name starts with `prefix`."""
-    found = {}
+    found: dict[str, str] = {}
     for distribution in distributions():
         name = distribution.metadata["Name"]
         if name is None:  # a half-removed distribution leaves metadata without a name

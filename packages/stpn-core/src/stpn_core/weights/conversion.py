@@ -1,0 +1,167 @@
+"""Backbone and prompt predictor from other codebases' checkpoints, with every key accounted for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from stpn_core.errors import InputError
+from stpn_core.weights.swin_layouts import Layout, detect_layout, timm_name, timm_order
+
+From = Literal["auto", "microsoft", "mmdet", "released", "timm"]
+
+_STEM = re.compile(r"^(.*?)patch_embed\.proj(?:ection)?\.weight$")
+_HEADS = (
+    *("head.", "neck.", "rpn_head.", "roi_head.", "roi_heads.", "bbox_head.", "mask_head."),
+    *("proposal_generator.", "sem_seg_head.", "decode_head.", "auxiliary_head."),
+)
+_PREDICTOR = "prompt_predictor."
+_PREDICTOR_PARTS = ("query", "reduction", "fc_embed", "ref_fc_embed", "fc", "ref_fc")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Weights under STPN's names, and what became of each key of the file.
+
+    state: `encoder.body.*` (timm's names), `encoder.norms.i.*`, `predictor.*`.
+    metadata: `encoder` and `predictor` as JSON of what create_encoder and create_predictor take;
+        `prompt_merge` is "released" for weights that the released STPN code trained.
+    layout: where the file comes from. renamed: key of the file to key in `state`; "" for buffers
+    that are computed anew. ignored: key to the reason. unknown: keys outside the backbone that
+    nothing here knows.
+    """
+
+    state: dict[str, Tensor]
+    metadata: dict[str, str]
+    layout: str
+    renamed: dict[str, str]
+    ignored: dict[str, str]
+    unknown: tuple[str, ...]
+
+
+def convert_encoder(
+    state: Mapping[str, Tensor], layout: From = "auto", *, where: str = "the checkpoint"
+) -> Conversion:
+    """Bring a Swin or timm ViT backbone, and a released STPN prompt predictor, to STPN's names.
+
+    state: tensors of a whole checkpoint, wrapper prefixes taken off. layout: which code wrote it.
+
+    Raises:
+        InputError: no backbone, more than one, another layout than asked for, or a backbone key
+            without a counterpart (a Swin V2, absolute positions): it could not be exact.
+    """
+    prefix = _backbone_prefix(state, where)
+    inner = [key[len(prefix) :] for key in state if key.startswith(prefix)]
+    found = detect_layout(inner)
+    if found is None and any(re.match(r"blocks\.\d+\.", key) for key in inner):
+        return _convert_vit(state, prefix, layout, where)
+    if found is None:
+        raise InputError(f"{where}: its backbone under {prefix!r} is neither a Swin nor a timm ViT")
+    released = any(key.startswith(_PREDICTOR) for key in state)
+    name = "released" if released else found
+    if layout not in ("auto", name):
+        raise InputError(
+            f"{where}: asked to read as '{layout}', but its keys are those of '{name}'"
+        )
+    return _convert_swin(state, prefix, found, name, where)
+
+
+def _backbone_prefix(state: Mapping[str, Tensor], where: str) -> str:
+    prefixes = [match[1] for key in state if (match := _STEM.match(key))]
+    if not prefixes:
+        some = ", ".join(list(state)[:5])
+        raise InputError(f"{where}: no backbone with patch_embed.proj in it; its keys: {some}, ...")
+    if len(prefixes) > 1:
+        raise InputError(f"{where}: more than one backbone: {', '.join(map(repr, prefixes))}")
+    return prefixes[0]
+
+
+def _convert_swin(
+    state: Mapping[str, Tensor], prefix: str, layout: Layout, name: str, where: str
+) -> Conversion:
+    converted: dict[str, Tensor] = {}
+    renamed: dict[str, str] = {}
+    ignored: dict[str, str] = {}
+    unknown: list[str] = []
+    last_stage = _last_stage(state)
+    for key, tensor in state.items():
+        inner = key[len(prefix) :] if key.startswith(prefix) else None
+        reason = _head(key, inner)
+        if reason is not None:
+            ignored[key] = reason
+        elif inner is not None:
+            # A classifier has one norm, behind its last stage.
+            inner = re.sub(r"^norm\.(?=weight$|bias$)", f"norm{last_stage}.", inner)
+            target = timm_name(inner, layout)
+            if target is None:
+                raise InputError(
+                    f"{where}: {key!r} has no counterpart in the Swin used here, which would not "
+                    "compute the same (a Swin V2, or absolute positions?)"
+                )
+            renamed[key] = f"encoder.{target}" if target else ""
+            if target:
+                converted[renamed[key]] = timm_order(target, tensor, layout)
+        elif _is_predictor_part(key):
+            renamed[key] = key.replace(_PREDICTOR, "predictor.", 1)
+            converted[renamed[key]] = tensor
+        else:
+            unknown.append(key)
+    metadata = {"encoder": json.dumps(swin_sizes(converted)), "converted_from": name}
+    if name == "released":
+        metadata["prompt_merge"] = "released"
+        metadata["predictor"] = json.dumps(_predictor_sizes(converted))
+    return Conversion(converted, metadata, name, renamed, ignored, tuple(unknown))
+
+
+def _convert_vit(state: Mapping[str, Tensor], prefix: str, layout: From, where: str) -> Conversion:
+    if layout not in ("auto", "timm"):
+        raise InputError(f"{where}: asked to read as '{layout}', but its keys are those of a ViT")
+    ignored = {key: reason for key in state if (reason := _head(key, key[len(prefix) :]))}
+    ours = [key for key in state if key.startswith(prefix) and key not in ignored]
+    renamed = {key: f"encoder.body.{key[len(prefix) :]}" for key in ours}
+    unknown = tuple(key for key in state if key not in renamed and key not in ignored)
+    converted = {renamed[key]: state[key] for key in ours}
+    return Conversion(converted, {"converted_from": "timm"}, "timm", renamed, ignored, unknown)
+
+
+def swin_sizes(state: Mapping[str, Tensor]) -> dict[str, object]:
+    """What `create_encoder("swin", ...)` needs to build the Swin of `encoder.body.*` weights."""
+    layers = "encoder.body.layers"
+    found = [m for key in state if (m := re.match(rf"{layers}\.(\d+)\.blocks\.(\d+)\.", key))]
+    stages = range(1 + max(int(m[1]) for m in found))
+    table = "blocks.0.attn.relative_position_bias_table"
+    hidden, width = state[f"{layers}.0.blocks.0.mlp.fc1.weight"].shape
+    return {
+        "embed_dim": width,
+        "depths": [1 + max(int(m[2]) for m in found if int(m[1]) == i) for i in stages],
+        "num_heads": [state[f"{layers}.{i}.{table}"].shape[1] for i in stages],
+        "mlp_ratio": hidden / width,
+        "window": (round(state[f"{layers}.0.{table}"].shape[0] ** 0.5) + 1) // 2,
+    }
+
+
+def _last_stage(state: Mapping[str, Tensor]) -> int:
+    stages = (re.search(r"(?:layers|stages)\.(\d+)\.blocks\.", key) for key in state)
+    return max(int(match[1]) for match in stages if match)
+
+
+def _predictor_sizes(state: Mapping[str, Tensor]) -> dict[str, object]:
+    if "predictor.query" in state:
+        return {"name": "attention", "num_prompts": state["predictor.query"].shape[0]}
+    return {"name": "average"}
+
+
+def _is_predictor_part(key: str) -> bool:
+    return key.startswith(_PREDICTOR) and key.split(".")[1] in _PREDICTOR_PARTS
+
+
+def _head(key: str, inner: str | None) -> str | None:
+    bare = key.removeprefix("detector.")
+    if inner is not None and inner.startswith(("head.", "head_dist.", "fc_norm.")):
+        return "classification head"
+    return "task head" if bare.startswith(_HEADS) else None
