@@ -119,7 +119,7 @@ class WorkerPool:
         self.close = Finalize(self, _kill, (self._processes, self._connections), exitpriority=0)
         context: Any = multiprocessing.get_context(start_method)
         if start_method == "forkserver":
-            context.set_forkserver_preload([__name__])
+            context.set_forkserver_preload(["stpn_data.preload"])
         with _signals_blocked():
             for _ in range(workers):
                 ours, theirs = context.Pipe()
