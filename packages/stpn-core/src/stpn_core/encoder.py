@@ -53,6 +53,24 @@ class PromptedEncoder(nn.Module):
         raise NotImplementedError
 
 
+def check_prompts(prompts: Prompts, batch: int, dim: int, dims: Sequence[int]) -> None:
+    """Raise InputError unless prompts are (B, P, dim), or one (B, P, D_i) per block of `dims`."""
+    if isinstance(prompts, Tensor):
+        if prompts.ndim != 3 or prompts.shape[0] != batch or prompts.shape[2] != dim:
+            raise InputError(f"prompts must be (B={batch}, P, D={dim}), got {tuple(prompts.shape)}")
+        return
+    if len(prompts) != len(dims):
+        raise InputError(
+            f"deep prompts: this encoder has {len(dims)} blocks, got prompts for {len(prompts)}"
+        )
+    for block, (tensor, want) in enumerate(zip(prompts, dims, strict=True)):
+        if tensor.ndim != 3 or tensor.shape[0] != batch or tensor.shape[2] != want:
+            raise InputError(
+                f"deep prompts of block {block} must be (B={batch}, P, D={want}), "
+                f"got {tuple(tensor.shape)}"
+            )
+
+
 def create_encoder(
     name: str,
     *,
@@ -78,8 +96,8 @@ def create_encoder(
     out_indices: which levels to return, all by default.
     Raises InputError for an unknown name or option, or when weights cannot be had.
     """
-    if name.startswith("swin") and "v2" not in name:
-        from stpn_core.swin import create_swin
+    if name.startswith("swin"):
+        from stpn_core.swin_build import create_swin
 
         return create_swin(
             name,

@@ -17,9 +17,9 @@ class AttentionPredictor(PromptPredictor):
     """P learned queries attend over all support tokens at width D.
 
     Source: guanxiongsun/vfe.pytorch, `AttentionPredictor`, with its parameter names: `reduction`
-    brings the tokens to width D, `fc_embed` makes queries, `ref_fc_embed` keys, `ref_fc` values, `fc`
-    the output. 111,552 parameters for C=768, D=96, P=5. Initialised as there: queries N(0, 1),
-    linear layers as PyTorch does.
+    brings the tokens to width D, `fc_embed` makes queries, `ref_fc_embed` keys, `ref_fc` values,
+    `fc` the output. 111,552 parameters for C=768, D=96, P=5. Initialised as there: queries
+    N(0, 1), linear layers as PyTorch does.
     """
 
     def __init__(

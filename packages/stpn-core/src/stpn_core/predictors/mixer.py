@@ -22,8 +22,8 @@ class MixerPredictor(PromptPredictor):
 
     The token FFN needs a fixed number of tokens, so the mean map is first pooled adaptively to
     `grid` x `grid` (7 x 7); any image size then works. Both LayerNorms run over channels, as in
-    MLP-Mixer: read literally, the second would run over the P prompts and erase P = 1. Hidden widths
-    of 64 are ours; with them the predictor has the 0.06 M parameters the paper gives for Swin-T.
+    MLP-Mixer: read literally, the second would run over the P prompts and erase P = 1. Hidden
+    widths of 64 are ours; with them it has the 0.06 M parameters the paper gives for Swin-T.
     Linear layers: Xavier uniform, zero bias.
     """
 

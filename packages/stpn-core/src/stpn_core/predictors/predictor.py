@@ -35,8 +35,8 @@ class PromptPredictor(nn.Module):
 def checked(support: Tensor, valid: Tensor | None, support_dim: int) -> Tensor:
     """The support tokens with those of invalid frames set to zero.
 
-    Zero as well as masked later: a mask alone lets a NaN through (0 * NaN). Raises InputError unless
-    support is (B, K, h, w, support_dim) and valid None or (B, K) bool.
+    Zero as well as masked later: a mask alone lets a NaN through (0 * NaN). Raises InputError
+    unless support is (B, K, h, w, support_dim) and valid None or (B, K) bool.
     """
     if support.ndim != 5 or support.shape[-1] != support_dim:
         raise InputError(

@@ -1,0 +1,84 @@
+"""Window attention that sees prompts, over the parameters of an unmodified timm block.
+
+B batch, H x W map, C channels, h heads of d channels, R x S windows of n tokens, P prompts,
+N = P + n.
+
+Definition (VPT, and the released STPN code for one image): every window attends over the prompts
+and its own tokens; relative position bias and shift mask are zero for prompts; the prompts that
+come out are averaged over the windows. Computed so that it costs little: norm and qkv run once per
+prompt and not once per window (both are pointwise), and the average is taken before the output
+projection (it is linear, so this is exact).
+"""
+
+from __future__ import annotations
+
+import torch
+from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention
+from torch import Tensor
+from torch.nn import functional as F
+
+from stpn_core.swin_windows import partition, reverse
+
+
+def window_attention(
+    block: SwinTransformerBlock,
+    x: Tensor,
+    prompts: Tensor | None,
+    mask: Tensor | None,
+    keep_prompts: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention branch of one block for normed x (B, H, W, C) and prompts (B, P, C).
+
+    mask: `shift_mask` of this map for blocks that shift, otherwise None.
+    keep_prompts: False if nobody wants the prompts that come out; they are keys and values only.
+    Returns the two residuals, (B, H, W, C) and (B, P, C) or None.
+    """
+    attn = block.attn
+    height, width = x.shape[1:3]
+    window, shift = block.window_size[0], block.shift_size[0]
+    windows = partition(x, window, shift)
+    grid = windows.shape[1:3]
+    q, k, v = _qkv(attn, windows.flatten(1, 2))
+    count = 0
+    if prompts is not None:
+        pq, pk, pv = _qkv(attn, prompts[:, None])
+        k, v = _prepend(pk, k), _prepend(pv, v)
+        if keep_prompts:
+            q, count = _prepend(pq, q), prompts.shape[1]
+    out = _attend(q, k, v, _bias(attn, mask, q, k))
+    tokens = out[:, :, :, count:].transpose(2, 3).flatten(3).unflatten(1, grid)
+    tokens = attn.proj(reverse(tokens, window, shift, height, width))
+    if prompts is None or not keep_prompts:
+        return tokens, None
+    return tokens, attn.proj(out[:, :, :, :count].mean(1).transpose(1, 2).flatten(2))
+
+
+def _qkv(attn: WindowAttention, x: Tensor) -> tuple[Tensor, ...]:
+    """Three (B, W, h, n, d) of x (B, W, n, C)."""
+    return attn.qkv(x).unflatten(-1, (3, attn.num_heads, -1)).permute(3, 0, 1, 4, 2, 5).unbind(0)
+
+
+def _prepend(prompt: Tensor, x: Tensor) -> Tensor:
+    """prompt (B, 1, h, P, d) in front of every window of x (B, W, h, n, d)."""
+    return torch.cat([prompt.expand(-1, x.shape[1], -1, -1, -1), x], 3)
+
+
+def _bias(attn: WindowAttention, mask: Tensor | None, q: Tensor, k: Tensor) -> Tensor:
+    """(1 or W, h, queries, keys): relative position bias plus mask, zero for prompts."""
+    bias = attn._get_rel_pos_bias().to(q.dtype)
+    if mask is not None:
+        bias = bias + mask[:, None].to(q.dtype)
+    return F.pad(bias, (k.shape[3] - bias.shape[3], 0, q.shape[3] - bias.shape[2], 0))
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Fused attention of (B, W, h, queries, d) over (B, W, h, keys, d), kept to four dimensions."""
+    batch, windows, heads = q.shape[:3]
+    if batch == 1 or len(bias) == 1:
+        q, k, v = (t.flatten(0, 1) for t in (q, k, v))
+        out = F.scaled_dot_product_attention(q, k, v, bias)
+        return out.unflatten(0, (batch, windows))
+    # windows and heads share a dimension, so that one bias serves the whole batch unexpanded
+    q, k, v = (t.flatten(1, 2) for t in (q, k, v))
+    out = F.scaled_dot_product_attention(q, k, v, bias.flatten(0, 1)[None])
+    return out.unflatten(1, (windows, heads))
