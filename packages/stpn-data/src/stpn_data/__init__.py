@@ -9,14 +9,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stpn_data.boxes import CleanBoxes as CleanBoxes
+    from stpn_data.boxes import clean_boxes as clean_boxes
+    from stpn_data.classes import VID_NAMES as VID_NAMES
+    from stpn_data.classes import VID_WNIDS as VID_WNIDS
     from stpn_data.errors import DataError as DataError
     from stpn_data.errors import WorkerDied as WorkerDied
+    from stpn_data.image import decode_image as decode_image
+    from stpn_data.image import image_size as image_size
     from stpn_data.index import Boxes as Boxes
     from stpn_data.index import Video as Video
     from stpn_data.index import VideoIndex as VideoIndex
     from stpn_data.index import build_index as build_index
     from stpn_data.index import concat as concat
     from stpn_data.index import require_present as require_present
+    from stpn_data.video import VideoFrame as VideoFrame
+    from stpn_data.video import VideoSource as VideoSource
+    from stpn_data.video import open_video as open_video
+    from stpn_data.video_write import write_video as write_video
 
 # public name -> module of this package that holds it; keep it in step with the imports above
 _HOME = {
@@ -28,6 +38,16 @@ _HOME = {
     "build_index": "index",
     "concat": "index",
     "require_present": "index",
+    "CleanBoxes": "boxes",
+    "clean_boxes": "boxes",
+    "VID_NAMES": "classes",
+    "VID_WNIDS": "classes",
+    "decode_image": "image",
+    "image_size": "image",
+    "VideoFrame": "video",
+    "VideoSource": "video",
+    "open_video": "video",
+    "write_video": "video_write",
 }
 
 

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+_FAR = float(np.finfo(np.float32).max)
+
 
 class CleanBoxes(NamedTuple):
     """What is left of n boxes."""
@@ -32,14 +34,13 @@ def clean_boxes(boxes: ArrayLike, size: ArrayLike, *, min_side: float = 1.0) -> 
     """
     given = np.asarray(boxes, np.float64).reshape(-1, 4)
     sides = np.asarray(size, np.float64)
-    sides = np.asarray(np.where(sides > 0, sides, np.inf))
+    sides = np.asarray(np.where(sides > 0, sides, _FAR))
     limit = np.broadcast_to(np.concatenate([sides, sides], axis=-1), given.shape)
-    finite = np.isfinite(given).all(axis=1)
+    finite = np.asarray(np.isfinite(given).all(axis=1))
     inside = np.minimum(np.maximum(np.where(finite[:, None], given, 0.0), 0.0), limit)
     result = inside.astype(np.float32)  # sides are compared after rounding to what is returned
     wide: NDArray[Any] = result[:, 2:] - result[:, :2]
     good = finite & (wide > 0).all(axis=1) & (wide >= min_side).all(axis=1)
-    good &= np.isfinite(result).all(axis=1)
     changed = good & (inside != given).any(axis=1)
     kept = np.flatnonzero(good)
     return CleanBoxes(result[kept], kept, int(changed.sum()), len(given) - len(kept))
