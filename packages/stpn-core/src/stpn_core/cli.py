@@ -163,11 +163,14 @@ def _memory_advice(error: BaseException) -> str:
 def _stdout_gone() -> bool:
     """True if whoever read our output has left (a broken pipe elsewhere is a real error)."""
     try:
-        poller = select.poll()
-        poller.register(sys.stdout.fileno(), select.POLLOUT)
-        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poller.poll(0))
-    except (AttributeError, OSError, ValueError):  # no poll here, or stdout is not a file
-        return True
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # not a file: nothing that could break
+        return False
+    if not hasattr(select, "poll"):
+        return True  # Windows: the likely case
+    poller = select.poll()
+    poller.register(descriptor, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poller.poll(0))
 
 
 if __name__ == "__main__":

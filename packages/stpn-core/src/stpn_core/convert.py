@@ -13,7 +13,7 @@ from torch import Tensor
 from stpn_core.errors import InputError
 from stpn_core.plugins import CONVERTERS, PluginBroken, find_plugins
 from stpn_core.weights.checkpoint import Checkpoint, read_checkpoint, sha256_of
-from stpn_core.weights.conversion import Conversion, convert_encoder
+from stpn_core.weights.conversion import Conversion, convert_checkpoint
 from stpn_core.weights.header import FORMAT
 from stpn_core.weights.save import save_weights
 
@@ -87,7 +87,7 @@ def _convert(checkpoint: Checkpoint, layout: str) -> Weights:
         print(f"converted by {owner}")
         _print_groups(checkpoint.state, state)
         return state, metadata
-    conversion = convert_encoder(checkpoint.state, layout, where=str(checkpoint.source))  # type: ignore[arg-type]
+    conversion = convert_checkpoint(checkpoint.state, layout, where=str(checkpoint.source))  # type: ignore[arg-type]
     _print_conversion(conversion)
     return conversion.state, conversion.metadata
 

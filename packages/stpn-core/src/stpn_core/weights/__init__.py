@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stpn_core.weights.checkpoint import Checkpoint as Checkpoint
     from stpn_core.weights.checkpoint import read_checkpoint as read_checkpoint
     from stpn_core.weights.conversion import Conversion as Conversion
+    from stpn_core.weights.conversion import convert_checkpoint as convert_checkpoint
     from stpn_core.weights.conversion import convert_encoder as convert_encoder
     from stpn_core.weights.load import LoadReport as LoadReport
     from stpn_core.weights.load import load_state as load_state
@@ -23,6 +24,7 @@ _HOME = {
     "Checkpoint": "checkpoint",
     "Conversion": "conversion",
     "LoadReport": "load",
+    "convert_checkpoint": "conversion",
     "convert_encoder": "conversion",
     "load_backbone": "backbone",
     "load_state": "load",

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
-
-from torch import Tensor
 
 from stpn_core.encoder import PromptedEncoder
 from stpn_core.errors import InputError
-from stpn_core.weights.checkpoint import Checkpoint, read_checkpoint
+from stpn_core.weights.checkpoint import read_checkpoint
 from stpn_core.weights.conversion import convert_encoder
 from stpn_core.weights.load import LoadReport, load_state
 
@@ -51,14 +48,11 @@ def load_backbone(
     """
     path = init_file(str(source), architecture) if str(source) in PUBLISHED else Path(source)
     checkpoint = read_checkpoint(path, allow_nan=allow_nan)
-    state = _own_encoder(checkpoint)
-    if not state:
-        converted = convert_encoder(checkpoint.state, where=str(path)).state
-        state = {
-            key.removeprefix("encoder."): tensor
-            for key, tensor in converted.items()
-            if key.startswith("encoder.")
-        }
+    state = {
+        key.removeprefix("encoder."): tensor
+        for key, tensor in convert_encoder(checkpoint.state, where=str(path)).items()
+        if key.startswith("encoder.")
+    }
     what = f"the encoder, from {path}"
     return load_state(encoder, state, what=what, optional=("norms.", "pyramid."))
 
@@ -95,10 +89,3 @@ def weights_folder() -> Path:
         return Path(named).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "stpn" / "weights"
-
-
-def _own_encoder(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Encoder weights of a file of ours ("encoder.*", or deeper inside a task's model)."""
-    pattern = re.compile(r"^(?:[a-z_]+\.)*?encoder\.((?:body|norms|pyramid)\..+)$")
-    found = ((pattern.match(key), tensor) for key, tensor in checkpoint.state.items())
-    return {match[1]: tensor for match, tensor in found if match}

@@ -20,6 +20,7 @@ _HEADS = (
     *("head.", "neck.", "rpn_head.", "roi_head.", "roi_heads.", "bbox_head.", "mask_head."),
     *("proposal_generator.", "sem_seg_head.", "decode_head.", "auxiliary_head."),
 )
+_OWN = re.compile(r"^(?:stpn\.)?((?:encoder\.(?:body|norms|pyramid)|predictor)\..+)$")
 _PREDICTOR = "prompt_predictor."
 _PREDICTOR_PARTS = ("query", "reduction", "fc_embed", "ref_fc_embed", "fc", "ref_fc")
 
@@ -46,8 +47,17 @@ class Conversion:
 
 def convert_encoder(
     state: Mapping[str, Tensor], layout: From = "auto", *, where: str = "the checkpoint"
+) -> dict[str, Tensor]:
+    """The weights that `convert_checkpoint` finds: `encoder.*` and, if there, `predictor.*`."""
+    return convert_checkpoint(state, layout, where=where).state
+
+
+def convert_checkpoint(
+    state: Mapping[str, Tensor], layout: From = "auto", *, where: str = "the checkpoint"
 ) -> Conversion:
     """Bring a Swin or timm ViT backbone, and a released STPN prompt predictor, to STPN's names.
+
+    Weights of ours pass, also out of a task's model; what is not encoder or predictor is left out.
 
     state: tensors of a whole checkpoint, wrapper prefixes taken off. layout: which code wrote it.
 
@@ -55,6 +65,8 @@ def convert_encoder(
         InputError: no backbone, more than one, another layout than asked for, or a backbone key
             without a counterpart (a Swin V2, absolute positions): it could not be exact.
     """
+    if any(_OWN.match(key) for key in state):
+        return _take_own(state, layout, where)
     prefix = _backbone_prefix(state, where)
     inner = [key[len(prefix) :] for key in state if key.startswith(prefix)]
     found = detect_layout(inner)
@@ -127,6 +139,15 @@ def _convert_vit(state: Mapping[str, Tensor], prefix: str, layout: From, where: 
     unknown = tuple(key for key in state if key not in renamed and key not in ignored)
     converted = {renamed[key]: state[key] for key in ours}
     return Conversion(converted, {"converted_from": "timm"}, "timm", renamed, ignored, unknown)
+
+
+def _take_own(state: Mapping[str, Tensor], layout: From, where: str) -> Conversion:
+    if layout != "auto":
+        raise InputError(f"{where}: asked to read as '{layout}', but its keys are STPN's own")
+    renamed = {key: match[1] for key in state if (match := _OWN.match(key))}
+    converted = {target: state[key] for key, target in renamed.items()}
+    ignored = {key: "task head" for key in state if key not in renamed}
+    return Conversion(converted, {}, "stpn", renamed, ignored, ())
 
 
 def swin_sizes(state: Mapping[str, Tensor]) -> dict[str, object]:
