@@ -43,9 +43,7 @@ class FrameBoxes:
 
 def no_boxes() -> FrameBoxes:
     """No row at all."""
-    return FrameBoxes(
-        np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0)
-    )
+    return FrameBoxes(np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0))
 
 
 def concat_boxes(parts: list[FrameBoxes]) -> FrameBoxes:

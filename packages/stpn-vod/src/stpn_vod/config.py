@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from stpn_core.errors import InputError
-
 from stpn_vod.build_config import DetectorConfig
 
 STRICT: Any = {"extra": "forbid"}  # a misspelt field in a file is an error, not a default
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class OptimConfig:
     predictor_lr: float = 1.0
     """Multiplier of the learning rate for the prompt predictor."""
     no_bias_decay: bool = True
-    """Leave biases and prompt queries out of weight decay."""
+    """Leave biases out of weight decay."""
     batch_size: int = 1
     """Clips per process and step."""
     accumulate: int = 1
@@ -162,14 +163,24 @@ def to_json(recipe: Recipe) -> str:
 
 def from_json(text: str, where: str = "config") -> Recipe:
     """Read what `to_json` wrote. Raises InputError with a line for every field that is wrong."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}: not JSON: {error}") from error
+    return read_dataclass(Recipe, values, where)
+
+
+def read_dataclass(kind: type[T], values: Any, where: str) -> T:
+    """A dataclass from JSON values, strictly: every wrong, unknown or missing field is named."""
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(Recipe).validate_json(text)
+        return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        faults = [
-            f"{where}: {'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
-            + (f" (got {fault['input']!r})" if fault["type"] != "json_invalid" else "")
-            for fault in error.errors()
-        ]
-        raise InputError("\n".join(faults)) from None
+        raise InputError(
+            "\n".join(
+                f"{where}: {'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
+                f" (got {fault['input']!r})"
+                for fault in error.errors()
+            )
+        ) from None

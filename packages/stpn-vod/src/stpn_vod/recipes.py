@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import Any
 
 from stpn_core.errors import InputError
-
 from stpn_vod.build_config import DetectorConfig
 from stpn_vod.config import DataConfig, EvalConfig, OptimConfig, Recipe, RunConfig
 
@@ -26,12 +25,13 @@ from stpn_vod.config import DataConfig, EvalConfig, OptimConfig, Recipe, RunConf
 def vid_swin_t() -> Recipe:
     """Swin-T on ImageNet VID + DET, our recommendation.
 
-    stpn vod train vid_swin_t --out runs/vid_swin_t --data.root ILSVRC --data.det-root ILSVRC \\
-        --init mask_rcnn_swin_tiny_patch4_window7.pth
+    stpn vod train vid_swin_t --out runs/vid_swin_t --data.root ILSVRC --data.det-root ILSVRC
 
-    Total batch 8 (the paper's; 8 GPUs x 1, or 1 GPU with --optim.batch-size 8), about 125,000
-    steps. Differs from `released`: prompts aligned with patch merging, one crop per clip, biases
-    and prompt queries not decayed, gradient clipping, support dropout, auxiliary prompt loss.
+    Starts from the COCO Mask R-CNN weights that the authors started from (`--init imagenet1k` for
+    classification weights; whichever it is, the twin must start there, too). Total batch 8 (the
+    paper's; 8 GPUs x 1, or 1 GPU with --optim.batch-size 8), about 125,000 steps. Differs from
+    `released`: prompts aligned with patch merging, one crop per clip, biases not decayed, gradient
+    clipping, support dropout, auxiliary prompt loss.
     Expected: the paper reports 60.6 AP / 85.0 AP50 for its setting; not measured by us.
     """
     return Recipe(
@@ -40,6 +40,7 @@ def vid_swin_t() -> Recipe:
             encoder="swin_tiny", drop_path=0.2, predictor="attention", num_prompts=5,
             num_classes=30, prompt_aux=0.1,
         ),
+        init="coco_maskrcnn",
         data=DataConfig(support_dropout=0.1),
     )  # fmt: skip
 
@@ -55,9 +56,12 @@ def vid_swin_b() -> Recipe:
 
 
 def vid_swin_l() -> Recipe:
-    """Swin-L on ImageNet VID + DET, with checkpointing. The paper gives no number; not measured."""
+    """Swin-L on ImageNet VID + DET, with checkpointing. The paper gives no number; not measured.
+
+    No COCO weights are published for it: starts from classification weights.
+    """
     recipe = _with_encoder(vid_swin_t(), "vid_swin_l", "swin_large")
-    return _replace_model(recipe, checkpointing=True)
+    return dataclasses.replace(_replace_model(recipe, checkpointing=True), init="imagenet1k")
 
 
 def released(recipe: Recipe) -> Recipe:

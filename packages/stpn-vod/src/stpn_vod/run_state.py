@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
+
 from stpn_core.errors import InputError
 from stpn_core.training import Ema, FiniteGuard, World, capture_rng, gather_values, restore_rng
-from torch import nn
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,15 @@ class Training:
         return int(state["step"])
 
 
-FIXED = ("model", "data", "optim.batch_size", "optim.accumulate", "optim.ema", "run.seed", "run.precision")
+FIXED = (
+    "model",
+    "data",
+    "optim.batch_size",
+    "optim.accumulate",
+    "optim.ema",
+    "run.seed",
+    "run.precision",
+)
 """Parts of a configuration that may not change when a run continues."""
 MAY_CHANGE = ("data.root", "data.det_root", "data.workers", "data.worker_timeout", "data.val_split")
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from pathlib import Path
 
 import torch
+
 from stpn_core.errors import InputError
 from stpn_data.clips import ClipDataset
 from stpn_data.index import VideoIndex, concat
 from stpn_data.readers import open_dataset, read_imagenet_det
 from stpn_data.transforms import TrainTransform
-
 from stpn_vod.build import build_detector
 from stpn_vod.config import DataConfig, Recipe
 from stpn_vod.detector import FasterRCNN
@@ -77,9 +76,7 @@ def with_classes_of(recipe: Recipe, index: VideoIndex) -> Recipe:
             f"{', ...' if found > 5 else ''}), the recipe {recipe.model.num_classes}: "
             "set --model.num-classes 0 to take those of the data"
         )
-    return dataclasses.replace(
-        recipe, model=dataclasses.replace(recipe.model, num_classes=found)
-    )
+    return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, num_classes=found))
 
 
 def starting_model(recipe: Recipe) -> FasterRCNN:
@@ -99,6 +96,6 @@ def starting_model(recipe: Recipe) -> FasterRCNN:
         shared = {k: v for k, v in twin.state_dict().items() if not k.startswith("stpn.")}
         model.load_state_dict(shared, strict=False)
     if recipe.init and recipe.init != "imagenet1k":
-        report = load_initial(model, Path(recipe.init))
+        report = load_initial(model, recipe.init, architecture=recipe.model.encoder)
         _log.info("%s", report)
     return model

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
+
 from stpn_core.streaming import StreamOutput, StreamState, finish, prompts_for, start_stream, step
 from stpn_data.shots import shot_changed
 from stpn_data.support import Policy, UniformPolicy
 from stpn_data.transforms import EvalResize
 from stpn_data.video import VideoFrame
-from torch import Tensor
-
 from stpn_vod.detections import Detections
 from stpn_vod.detector import FasterRCNN
 from stpn_vod.network_input import to_network
@@ -81,9 +81,7 @@ def detect_step(
     outputs, stream = step(model.stpn, state.stream, network, new_shot=cut)
     waiting = (*state.waiting, frame)
     results = [_result(model, state.resize, waiting[i], out) for i, out in enumerate(outputs)]
-    state = replace(
-        state, stream=stream, waiting=waiting[len(outputs) :], previous=frame.image
-    )
+    state = replace(state, stream=stream, waiting=waiting[len(outputs) :], previous=frame.image)
     return results, state
 
 

@@ -11,24 +11,49 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
 from stpn_core.runs import RunDir, record_best, resume_from, save_checkpoint, save_config
 from stpn_core.runs.config import load_config
 from stpn_core.training import (
-    Ema, FiniteGuard, MetricsLog, Progress, StopFlag, World, any_rank, autocast, barrier,
-    broadcast_value, clip_gradients, grad_scaler, init_distributed, mean_over_ranks, memory_errors,
-    param_groups, peer_errors, seed_everything, set_lr, shut_down, warmup_step_schedule,
+    Ema,
+    FiniteGuard,
+    MetricsLog,
+    Progress,
+    StopFlag,
+    World,
+    any_rank,
+    autocast,
+    barrier,
+    broadcast_value,
+    clip_gradients,
+    grad_scaler,
+    init_distributed,
+    mean_over_ranks,
+    memory_errors,
+    param_groups,
+    peer_errors,
+    seed_everything,
+    set_lr,
+    shut_down,
+    warmup_step_schedule,
 )  # fmt: skip
 from stpn_data.batch import Batch, normalise
 from stpn_data.index import VideoIndex
 from stpn_data.loader import training_loader
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-
 from stpn_vod.config import Recipe
 from stpn_vod.detector import FasterRCNN
 from stpn_vod.evaluate import evaluate
+from stpn_vod.model_file import MODEL_FILE
 from stpn_vod.run_state import Training, check_same_run
-from stpn_vod.start import open_split, starting_model, training_clips, training_index, with_classes_of
+from stpn_vod.start import (
+    open_split,
+    starting_model,
+    training_clips,
+    training_index,
+    with_classes_of,
+)
 from stpn_vod.weights import save_detector
 
 _log = logging.getLogger(__name__)
@@ -88,7 +113,9 @@ def _train(recipe: Recipe, run: RunDir | None, world: World, stop: StopFlag, res
             warmup_ratio=optim.warmup_ratio,
             milestones=[round(share * total) for share in optim.drop_at],
         )
-        bar = Progress(total, start=step, device=world.device, shown=world.is_main, label=recipe.name)
+        bar = Progress(
+            total, start=step, device=world.device, shown=world.is_main, label=recipe.name
+        )
         with bar:
             while step < total:
                 set_lr(training.optimizer, schedule(step))
@@ -97,10 +124,17 @@ def _train(recipe: Recipe, run: RunDir | None, world: World, stop: StopFlag, res
                 total_loss = sum(losses.values())
                 seconds = bar.advance(total_loss)
                 if log is not None and (step % recipe.run.log_every == 0 or step == total):
-                    log.write(step, loss=total_loss, **losses, lr=schedule(step - 1), seconds=seconds)
+                    log.write(
+                        step, loss=total_loss, **losses, lr=schedule(step - 1), seconds=seconds
+                    )
                 # ranks agree before anyone leaves the loop: a collective needs all of them
                 stopping = any_rank([bool(stop)])[0]
-                if stopping or step == total or step % recipe.run.save_every == 0 or _validates(recipe, step):
+                if (
+                    stopping
+                    or step == total
+                    or step % recipe.run.save_every == 0
+                    or _validates(recipe, step)
+                ):
                     _save(training, recipe, index, run, world, log, step, total, stopping)
                 if stopping:
                     return stop.exit_code or 143
@@ -224,7 +258,7 @@ def _save(
     state = training.state(step, world) | {"scores": scores}
     if run is not None:
         write = lambda path: save_detector(path, weights, recipe.model, index.classes)  # noqa: E731
-        save_checkpoint(run, step, state, files={"model.safetensors": write}, keep=recipe.run.keep)
+        save_checkpoint(run, step, state, files={MODEL_FILE: write}, keep=recipe.run.keep)
         if scores and log is not None:
             log.write(step, **{f"val/{name}": value for name, value in scores.items()})
             record_best(run, step, "AP", scores["AP"])

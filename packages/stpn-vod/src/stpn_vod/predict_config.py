@@ -1,0 +1,31 @@
+"""Settings of prediction; light to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PolicyName = Literal["uniform", "window", "online"]
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """How a video is read and what is written."""
+
+    policy: PolicyName = "window"
+    """Support frames: spread over the video, on both sides of the frame, or from the past only."""
+    count: int = 14
+    """Support frames; `window` takes half of them on each side."""
+    stride: int = 8
+    """Distance of support frames in `window` and `online`."""
+    score: float = 0.5
+    """Boxes with a lower score are neither written nor drawn."""
+    short_side: int = 600
+    long_side: int = 1000
+    cuts: bool = True
+    """Do not let frames before a cut support frames after it."""
+    video: bool = True
+    """Also write an annotated video."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    max_frames: int = 0
+    """Stop after so many frames; 0 for all."""
