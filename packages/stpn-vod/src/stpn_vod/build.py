@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from stpn_core import STPN, create_encoder, create_predictor
@@ -52,7 +54,7 @@ def build_detector(config: DetectorConfig, *, pretrained: bool = False) -> Faste
 
 def build_encoder(config: DetectorConfig, *, pretrained: bool = False) -> PromptedEncoder:
     """The encoder alone."""
-    arch = dict(config.arch)
+    arch: dict[str, Any] = dict(config.arch)
     if config.encoder.startswith("swin"):
         arch["window"] = config.window
     return create_encoder(
@@ -68,12 +70,13 @@ def build_encoder(config: DetectorConfig, *, pretrained: bool = False) -> Prompt
 def _predictor(config: DetectorConfig, encoder: PromptedEncoder) -> nn.Module | None:
     if config.predictor is None:
         return None
+    options: dict[str, Any] = dict(config.predictor_options)
     return create_predictor(
         config.predictor,
         support_dim=encoder.support_dim,
         prompt_dims=encoder.prompt_dims if config.deep else encoder.prompt_dim,
         num_prompts=config.num_prompts,
-        **config.predictor_options,
+        **options,
     )
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+Options = dict[str, bool | int | float | str | tuple[int, ...]]
+"""Keyword arguments of a part, as they survive JSON."""
 
 RELEASED_STDS = (0.2, 0.2, 0.2, 0.2)
 """Box deviations of the released STPN detectors."""
@@ -16,9 +19,12 @@ class DetectorConfig:
     """Everything `build_detector` needs. The matched single-frame twin has `predictor` None and is
     otherwise the same. Defaults are those of the released STPN detector with Swin-T."""
 
+    # read by the JSON reader: a misspelt field is an error, not a default
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
     encoder: str = "swin_tiny"
     """Backbone: swin_tiny, swin_small, swin_base, swin_large, or the name of a timm ViT."""
-    arch: dict[str, Any] = field(default_factory=dict)
+    arch: Options = field(default_factory=dict)
     """Options of the backbone, such as embed_dim, depths and num_heads for encoder `swin`."""
     window: int = 7
     """Attention window of a Swin backbone, in tokens."""
@@ -28,7 +34,7 @@ class DetectorConfig:
     """Recompute blocks in the backward pass to save memory."""
     predictor: str | None = "attention"
     """Prompt predictor: attention, average, transformer, mixer, static; None for single frames."""
-    predictor_options: dict[str, Any] = field(default_factory=dict)
+    predictor_options: Options = field(default_factory=dict)
     """Options of the prompt predictor."""
     num_prompts: int = 5
     deep: bool = False
