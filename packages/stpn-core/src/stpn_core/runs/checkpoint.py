@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from stpn_core.errors import InputError, StpnError
 from stpn_core.runs.best import read_best
 from stpn_core.runs.durable import (
@@ -31,7 +29,7 @@ from stpn_core.runs.manifest import (
     manifest_bytes,
     verify,
 )
-from stpn_core.runs.plain_state import check_plain
+from stpn_core.runs.plain_state import check_plain, read_plain, write_plain
 from stpn_core.runs.run_dir import RunDir
 
 STATE = "state.pt"
@@ -139,7 +137,7 @@ def _load(run: RunDir, step: int) -> RunCheckpoint:
         raise InputError(f"{path} does not exist; {_inventory(run)}")
     verify(path, step)
     try:
-        state = torch.load(path / STATE, map_location="cpu", weights_only=True)
+        state = read_plain(str(path / STATE))
     except Exception as error:
         raise InputError(f"{path / STATE}: this version cannot read it: {error}") from error
     return RunCheckpoint(step, path, state)
@@ -153,7 +151,7 @@ def _inventory(run: RunDir) -> str:
 def _write_state(path: Path, state: dict[str, Any]) -> FileRecord:
     file = HashedFile(path)
     try:
-        torch.save(state, file)  # type: ignore[arg-type]  # it needs write and flush only
+        write_plain(state, file)
         file.sync()
     except Exception as error:
         raise (file.error or error) from error

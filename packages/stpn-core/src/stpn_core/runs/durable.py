@@ -13,6 +13,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from stpn_core.errors import StpnError
+
 TEMPORARY = ".tmp-"
 """Prefix of names that promise nothing: whatever bears it after a crash may be deleted."""
 
@@ -81,16 +83,21 @@ def write_new(path: Path, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` under `path`, in place of what was there, in one step."""
+    """Put `data` under `path`, in place of what was there, in one step.
+
+    Raises StpnError if the disk refuses; the old file is intact then.
+    """
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
     try:
         write_new(temporary, data)
         os.replace(temporary, path)
-    except BaseException:
+        sync_path(path.parent)
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise StpnError(f"cannot write {path}: {error.strerror or error}") from error
         raise
-    sync_path(path.parent)
 
 
 def remove_tree(path: Path) -> None:

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from stpn_core.errors import NumericsError
+
+
+class Writable(Protocol):
+    """All that saving needs of a file."""
+
+    def write(self, data: bytes) -> int: ...
+    def flush(self) -> None: ...
+
+
+def write_plain(value: Any, file: Writable) -> None:
+    """Serialise tensors and plain values; see `check_plain` for what those are."""
+    torch.save(value, file)  # type: ignore[arg-type]  # its annotation asks for more than it uses
+
+
+def read_plain(file: IO[bytes] | str) -> Any:
+    """What `write_plain` wrote, tensors on the CPU. Never runs code, whatever the file holds."""
+    return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def leaves(value: Any, path: str = "state") -> Iterator[tuple[str, Any]]:

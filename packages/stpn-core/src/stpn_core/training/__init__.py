@@ -1,0 +1,100 @@
+"""Small parts of a training loop that every task writes out for itself.
+
+There is no trainer: a loop calls these from top to bottom, holds their state and saves it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stpn_core.training.distributed import (
+        World,
+        any_rank,
+        barrier,
+        broadcast_value,
+        gather_values,
+        init_distributed,
+        is_main,
+        mean_over_ranks,
+        peer_errors,
+        shut_down,
+    )
+    from stpn_core.training.ema import Ema
+    from stpn_core.training.finite import FiniteGuard
+    from stpn_core.training.gradients import clip_gradients
+    from stpn_core.training.memory import memory_errors, peak_memory
+    from stpn_core.training.metrics_log import MetricsLog, read_metrics
+    from stpn_core.training.optimizer import param_groups, set_lr
+    from stpn_core.training.precision import Precision, autocast, grad_scaler
+    from stpn_core.training.progress import Progress
+    from stpn_core.training.rng import capture_rng, restore_rng, seed_everything
+    from stpn_core.training.schedule import warmup_step_schedule
+    from stpn_core.training.signals import StopFlag, ignore_signals, kill_daemons
+
+_HOMES = {
+    "distributed": (
+        "World",
+        "any_rank",
+        "barrier",
+        "broadcast_value",
+        "gather_values",
+        "init_distributed",
+        "is_main",
+        "mean_over_ranks",
+        "peer_errors",
+        "shut_down",
+    ),
+    "ema": ("Ema",),
+    "finite": ("FiniteGuard",),
+    "gradients": ("clip_gradients",),
+    "memory": ("memory_errors", "peak_memory"),
+    "metrics_log": ("MetricsLog", "read_metrics"),
+    "optimizer": ("param_groups", "set_lr"),
+    "precision": ("Precision", "autocast", "grad_scaler"),
+    "progress": ("Progress",),
+    "rng": ("capture_rng", "restore_rng", "seed_everything"),
+    "schedule": ("warmup_step_schedule",),
+    "signals": ("StopFlag", "ignore_signals", "kill_daemons"),
+}
+
+__all__ = [
+    "Ema",
+    "FiniteGuard",
+    "MetricsLog",
+    "Precision",
+    "Progress",
+    "StopFlag",
+    "World",
+    "any_rank",
+    "autocast",
+    "barrier",
+    "broadcast_value",
+    "capture_rng",
+    "clip_gradients",
+    "gather_values",
+    "grad_scaler",
+    "ignore_signals",
+    "init_distributed",
+    "is_main",
+    "kill_daemons",
+    "mean_over_ranks",
+    "memory_errors",
+    "param_groups",
+    "peak_memory",
+    "peer_errors",
+    "read_metrics",
+    "restore_rng",
+    "seed_everything",
+    "set_lr",
+    "shut_down",
+    "warmup_step_schedule",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
