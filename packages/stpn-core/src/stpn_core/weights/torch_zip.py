@@ -50,10 +50,10 @@ def _check_archive(file: BinaryIO, size: int, where: str) -> _Archive:
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-            _check_members(members, size, where)
-            root = members[0].filename.split("/", 1)[0] + "/"
             sizes = {member.filename: member.file_size for member in members}
+            root = next(iter(sizes), "").split("/", 1)[0] + "/"
             _check_names(sizes, root, where)
+            _check_members(members, size, where)
             pickle = archive.read(f"{root}data.pkl")
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
         raise InputError(f"{where}: damaged zip file: {error}; download it again") from error
@@ -80,8 +80,6 @@ def _check_end(file: BinaryIO, size: int, where: str) -> None:
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int, where: str) -> None:
-    if not members:
-        raise InputError(f"{where}: an empty zip file")
     for member in members:
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
             raise InputError(
