@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
 
 from stpn_core.errors import InputError
 
@@ -50,9 +48,10 @@ def recipes(argv: Sequence[str]) -> int:
 
 def train(argv: Sequence[str]) -> int:
     """Train a recipe: `stpn vod train RECIPE --out DIR --data.root DATA`."""
-    import tyro
+    from tyro import MISSING
 
-    from stpn_vod.config import Recipe, from_json, twin
+    from stpn_vod.arguments import TrainArguments, parse
+    from stpn_vod.config import from_json, twin
     from stpn_vod.recipes import RECIPES, get_recipe
 
     if not argv or argv[0].startswith("-"):
@@ -65,72 +64,54 @@ def train(argv: Sequence[str]) -> int:
         if argv and argv[0] in ("-h", "--help"):
             return 0
         raise InputError("say which recipe to train")
-    name, rest = argv[0], argv[1:]
-    start = from_json(_read(name), name) if name.endswith(".json") else get_recipe(name)
-
-    @dataclasses.dataclass(frozen=True)
-    class Command:
-        out: Path
-        """Run directory: checkpoints, config and logs go here."""
-        recipe: Annotated[Recipe, tyro.conf.arg(name="")] = start
-        twin: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-        """Train the matched single-frame twin instead."""
-        resume: str = "auto"
-        """auto continues what is there, none refuses it, a step number continues from that one."""
-
-    command = tyro.cli(Command, args=list(rest), prog=f"stpn vod train {name}")
+    start = from_json(_read(argv[0]), argv[0]) if argv[0].endswith(".json") else get_recipe(argv[0])
+    default = TrainArguments(out=MISSING, recipe=start)
+    arguments = parse(TrainArguments, argv[1:], f"train {argv[0]}", default)
 
     from stpn_vod.train import train as run
 
-    recipe = twin(command.recipe) if command.twin else command.recipe
-    return run(recipe, command.out, resume=command.resume)
+    recipe = twin(arguments.recipe) if arguments.twin else arguments.recipe
+    return run(recipe, arguments.out, resume=arguments.resume)
 
 
 def evaluate(argv: Sequence[str]) -> int:
     """Evaluate weights on a data set: `stpn vod eval WEIGHTS --data.root DATA`."""
+    from stpn_vod.arguments import EvalArguments, parse
+
+    arguments = parse(EvalArguments, argv, "eval")
+
     from stpn_vod.eval_command import run
 
-    return run(argv)
+    return run(arguments)
 
 
 def predict(argv: Sequence[str]) -> int:
     """Draw boxes on a video, folder or glob: `stpn vod predict INPUT --weights W --out DIR`."""
-    import tyro
+    from stpn_vod.arguments import PredictArguments, parse
 
-    from stpn_vod.predict_config import PredictConfig
-
-    defaults = PredictConfig()
-
-    @dataclasses.dataclass(frozen=True)
-    class Command:
-        input: tyro.conf.Positional[str]
-        """Video file, folder of frames, or a quoted pattern such as 'walk/*.jpg'."""
-        weights: Path
-        """Weights file or run directory."""
-        out: Path
-        """Folder for detections.jsonl and annotated.mp4."""
-        device: str = "auto"
-        config: Annotated[PredictConfig, tyro.conf.arg(name="")] = defaults
-
-    command = tyro.cli(Command, args=list(argv), prog="stpn vod predict")
+    arguments = parse(PredictArguments, argv, "predict")
 
     from stpn_vod.device import choose_device
     from stpn_vod.model_file import load_trained
     from stpn_vod.predict import predict as run
 
-    detector = load_trained(command.weights, choose_device(command.device))
-    summary = run(detector, command.input, command.out, command.config)
+    detector = load_trained(arguments.weights, choose_device(arguments.device))
+    summary = run(detector, arguments.input, arguments.out, arguments.config)
     for problem in summary.problems:
         print(f"warning: {problem}", file=sys.stderr)
-    print(f"{summary.frames} frames ({summary.status}) -> {command.out}")
+    print(f"{summary.frames} frames ({summary.status}) -> {arguments.out}")
     return 130 if summary.interrupted else 0
 
 
 def demo(argv: Sequence[str]) -> int:
     """Synthesise degraded videos, train STPN and its twin, and report who wins."""
-    from stpn_vod.demo.command import run
+    from stpn_vod.arguments import DemoArguments, parse
 
-    return run(argv)
+    arguments = parse(DemoArguments, argv, "demo")
+
+    from stpn_vod.demo import run
+
+    return run(arguments)
 
 
 VERBS: dict[str, Verb] = {

@@ -98,11 +98,18 @@ def _class_tables(
     if not len(truth):  # COCOeval leaves such a class out of every mean
         return np.full((10, 101, 4), -1.0), np.full((10, 4), -1.0)
     annotations = [
-        {"id": i, "image_id": frame, "category_id": 1, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+        {
+            "id": i,
+            "image_id": frame,
+            "category_id": 1,
+            "bbox": box,
+            "area": box[2] * box[3],
+            "iscrowd": 0,
+        }
         for i, (frame, box) in enumerate(
             zip(truth.frames.tolist(), _xywh(truth.boxes), strict=True), start=1
         )
-    ]  # fmt: skip
+    ]
     detections = [
         {"image_id": frame, "category_id": 1, "bbox": box, "score": score}
         for frame, box, score in zip(

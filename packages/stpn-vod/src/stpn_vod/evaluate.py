@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
+from tqdm import tqdm
+
 from stpn_core.training import World, autocast, gather_values
 from stpn_data.index import VideoIndex
 from stpn_data.sequence import EvalDegrade, EvalFrame, evaluation_videos
 from stpn_data.support import OnlinePolicy, Policy, UniformPolicy, WindowPolicy
 from stpn_data.transforms import EvalResize
-from torch import Tensor
-from tqdm import tqdm
-
 from stpn_vod.coco_ap import FrameBoxes, coco_ap, concat_boxes
 from stpn_vod.config import EvalConfig
 from stpn_vod.detections import Detections

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from stpn_data.batch import normalise
 from torch import Tensor, nn
+
+from stpn_data.batch import normalise
 
 PAD_TO = 32  # frames are zero-padded to multiples of the coarsest stride, as in training
 

@@ -149,23 +149,23 @@ def synthetic() -> Recipe:
     )  # fmt: skip
 
 
-def _presets(base: Callable[[], Recipe]) -> dict[str, Callable[[], Recipe]]:
-    name = base().name
-    return {
-        name: base,
-        f"{name}_released": lambda: released(base()),
-        f"{name}_paper": lambda: paper(base()),
-    }
+def _preset(change: Callable[[Recipe], Recipe], base: Callable[[], Recipe]) -> Callable[[], Recipe]:
+    def make() -> Recipe:
+        return change(base())
+
+    make.__doc__ = f"{(change.__doc__ or '').splitlines()[0]} See `{base.__name__}`."
+    return make
 
 
+VID: tuple[Callable[[], Recipe], ...] = (vid_swin_t, vid_swin_s, vid_swin_b, vid_swin_l)
 RECIPES: dict[str, Callable[[], Recipe]] = {
-    **_presets(vid_swin_t),
-    **_presets(vid_swin_s),
-    **_presets(vid_swin_b),
-    **_presets(vid_swin_l),
+    **{make.__name__: make for make in VID},
+    **{f"{make.__name__}_released": _preset(released, make) for make in VID},
+    **{f"{make.__name__}_paper": _preset(paper, make) for make in VID},
     "own": own,
     "synthetic": synthetic,
 }
+"""Every recipe by the name it has on the command line."""
 
 
 def get_recipe(name: str) -> Recipe:

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
+
 from stpn_core.encoder import Prompts
 from stpn_data.sequence import EvalFrame, EvalVideo
 from stpn_data.support import Policy
 from stpn_data.transforms import cover
-from torch import Tensor
-
 from stpn_vod.detections import Detections
 from stpn_vod.detector import FasterRCNN
 from stpn_vod.network_input import to_network

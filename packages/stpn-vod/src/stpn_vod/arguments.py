@@ -1,0 +1,85 @@
+"""What each verb of `stpn vod` takes; tyro turns these into flags and help texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import tyro
+
+from stpn_vod.config import EvalConfig, Recipe
+from stpn_vod.predict_config import PredictConfig
+
+T = TypeVar("T")
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Train a recipe."""
+
+    out: Path
+    """Run directory: checkpoints, configuration and logs go there."""
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    twin: Flag = False
+    """Train the matched single-frame twin instead."""
+    resume: str = "auto"
+    """auto continues what is there, none refuses it, a step number continues from that one."""
+
+
+@dataclass(frozen=True)
+class EvalArguments:
+    """Evaluate a detector on a data set."""
+
+    weights: tyro.conf.Positional[Path]
+    """Weights file or run directory."""
+    data: Path
+    """Folder of the data set."""
+    split: str = "val"
+    format: str = "auto"
+    """Layout; `auto` looks at the folder."""
+    out: Path | None = None
+    """Write the numbers there as JSON, too."""
+    by_severity: Flag = False
+    """Also AP by the severity of each frame; for data of `stpn data synthesize`."""
+    degrade: str = ""
+    """Spoil every frame first: KIND or KIND:SEVERITY such as motion_blur:0.7."""
+    precision: str = "fp32"
+    device: str = "auto"
+    timeout: float = 300.0
+    """Seconds after which a rank that hears nothing from the others gives up."""
+    eval: Annotated[EvalConfig, tyro.conf.arg(name="")] = field(default_factory=EvalConfig)
+
+
+@dataclass(frozen=True)
+class PredictArguments:
+    """Draw boxes on a video."""
+
+    input: tyro.conf.Positional[str]
+    """Video file, folder of frames, or a quoted pattern such as 'walk/*.jpg'."""
+    weights: Path
+    """Weights file or run directory."""
+    out: Path
+    """Folder for detections.jsonl and annotated.mp4."""
+    device: str = "auto"
+    config: Annotated[PredictConfig, tyro.conf.arg(name="")] = field(default_factory=PredictConfig)
+
+
+@dataclass(frozen=True)
+class DemoArguments:
+    """Synthesise degraded videos, train STPN and its twin on them, and report who wins."""
+
+    out: Path = Path("demo")
+    """Folder for the data, both runs, report.html and the annotated clip."""
+    seed: int = 0
+    steps: int = 0
+    """Training steps of each; 0 for the recipe's, which take a few minutes on two slow cores."""
+    severity: float = 0.0
+    """Severity of the degraded frames, up to 1; 0 for the demo's own."""
+
+
+def parse(kind: type[T], argv: Sequence[str], verb: str, default: T | None = None) -> T:
+    """Read a command line; prints help or a message and exits (code 2) where it is not one."""
+    return tyro.cli(kind, args=list(argv), prog=f"stpn vod {verb}", default=default)

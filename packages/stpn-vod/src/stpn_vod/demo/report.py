@@ -1,0 +1,153 @@
+"""One HTML page with what was measured: numbers, plots, frames side by side, exact settings."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stpn_core.runs import replace_file
+from stpn_data.index import VideoIndex
+from stpn_vod.coco_ap import FrameBoxes
+from stpn_vod.config import Recipe
+from stpn_vod.demo import plots
+from stpn_vod.model_file import TrainedDetector
+from stpn_vod.severity import BINS
+
+Scores = Mapping[str, Mapping[str, float]]
+EXAMPLES = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One column of the comparison: a detector, what it found, how it scored."""
+
+    title: str
+    detector: TrainedDetector
+    index: VideoIndex
+    severity: Mapping[int, float]
+    found: FrameBoxes
+    scores: Scores  # by severity bin, as `ap_by_severity` gives them
+    metrics: Sequence[Mapping[str, Any]]
+    config: Mapping[str, Any]
+
+    @property
+    def parameters(self) -> int:
+        """Parameters used at inference."""
+        model = self.detector.model
+        return sum(
+            p.numel() for name, p in model.named_parameters() if not name.startswith("presence.")
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the page says in one sentence."""
+
+    verdict: str
+
+
+def verdict(twin: Scores, stpn: Scores) -> str:
+    """Who won where, in points of AP50; one training run of each, so no interval."""
+    parts = []
+    for group in BINS:
+        if group.name in twin and group.name in stpn:
+            gain = 100 * (stpn[group.name]["AP50"] - twin[group.name]["AP50"])
+            parts.append(f"{gain:+.1f} on {group.name} frames")
+    return "STPN against its twin, AP50: " + ", ".join(parts) if parts else "nothing to compare"
+
+
+def write_report(
+    path: Path, arms: Sequence[Arm], recipe: Recipe, data: Path, clip: Path, seconds: float
+) -> Report:
+    """Write the page; arms are the twin, STPN, and controls."""
+    from stpn_vod.demo.clip import annotated
+
+    found = Report(verdict(arms[0].scores, arms[1].scores))
+    names = [group.name for group in BINS if group.name in arms[0].scores]
+    examples = [
+        {
+            "name": arms[0].index.frame_name(frame),
+            "severity": arms[0].severity[frame],
+            "pictures": [_png(annotated(truth_of(arms[0]), frame))]
+            + [_png(annotated(arm, frame)) for arm in arms[:2]],
+        }
+        for frame in example_frames(arms[0])
+    ]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("stpn_vod.demo", "."), autoescape=True
+    )
+    page = environment.get_template("report.html.jinja").render(
+        verdict=found.verdict,
+        bins=names,
+        arms=arms,
+        ap_plot=_base64(plots.ap_by_severity(arms, names)),
+        loss_plot=_base64(plots.losses(arms[:2])),
+        examples=examples,
+        clip=clip.name,
+        data_settings=(data / "synthetic.json").read_text()[:4000],
+        configs={arm.title: json.dumps(arm.config, indent=2) for arm in arms[:2]},
+        seconds=seconds,
+        environment=_environment(),
+        recipe=recipe,
+    )
+    replace_file(path, page.encode())
+    return found
+
+
+def example_frames(arm: Arm, count: int = EXAMPLES) -> list[int]:
+    """Frames to show: the most degraded one of each video, spread over the videos.
+
+    Chosen by severity alone, never by who detected what.
+    """
+    index = arm.index
+    worst = [
+        max(index.frames_of(v), key=lambda i: arm.severity[i]) for v in range(index.num_videos)
+    ]
+    places = np.linspace(0, len(worst) - 1, min(count, len(worst))).round().astype(int)
+    return [worst[i] for i in places]
+
+
+def truth_of(arm: Arm) -> Arm:
+    """The annotation, in the place of an arm's detections."""
+    from dataclasses import replace
+
+    from stpn_vod.evaluate import ground_truth
+
+    return replace(arm, title="annotation", found=ground_truth(arm.index))
+
+
+def _png(image: Tensor) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(buffer, "PNG")
+    return _base64(buffer.getvalue())
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _environment() -> dict[str, str]:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    return {
+        "date": date.today().isoformat(),
+        "machine": f"{device or platform.machine()}, {torch.get_num_threads()} threads",
+        "Python": platform.python_version(),
+        **{
+            name: version(name)
+            for name in ("torch", "torchvision", "timm", "stpn-core", "stpn-data", "stpn-vod")
+        },
+    }
