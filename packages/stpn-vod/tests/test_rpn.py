@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from stpn_core import Features
+from stpn_vod.dense import dense_predictions
 from stpn_vod.losses import box_regression_loss
 from stpn_vod.matching import BACKGROUND, IGNORED
 from stpn_vod.proposals import ProposalSelection
-from stpn_vod.rpn import RPN, dense_predictions
+from stpn_vod.rpn import RPN
 from stpn_vod.sampling import Sampler
 
 STRIDES = (4, 8, 16, 32, 64)

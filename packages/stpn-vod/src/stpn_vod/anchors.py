@@ -6,8 +6,6 @@ half-pixel offset nor rounding, in the order y, x, ratio.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -61,10 +59,3 @@ def belongs_to_image(pyramid: Features, sizes: Tensor) -> list[Tensor]:
         on_image = (cells[None] < limit[:, None]).all(dim=-1)
         inside.append(on_image.repeat_interleave(len(RATIOS), dim=1))
     return inside
-
-
-def flatten_levels(levels: Sequence[Tensor], width: int) -> Tensor:
-    """Maps (B, 3 * width, H_l, W_l) of all levels -> (B, A, width) in the order of the anchors."""
-    return torch.cat(
-        [level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, width) for level in levels], dim=1
-    )

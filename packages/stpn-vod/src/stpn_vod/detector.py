@@ -22,7 +22,6 @@ from stpn_vod.losses import roi_losses
 from stpn_vod.presence import PromptPresence
 from stpn_vod.roi_align import pool_regions
 from stpn_vod.roi_head import RoIHead
-from stpn_vod.roi_targets import region_targets
 from stpn_vod.rpn import RPN
 
 
@@ -111,16 +110,7 @@ class FasterRCNN(nn.Module):
         losses = self.rpn.loss(dense, boxes, generator)
         proposals = self.rpn.propose(dense, sizes, self.rpn.selection.train_limit)
         targets = [
-            region_targets(
-                proposed.boxes,
-                box,
-                label,
-                self.roi.num_classes,
-                matcher=self.roi.matcher,
-                sampler=self.roi.sampler,
-                coder=self.roi.coder,
-                generator=generator,
-            )
+            self.roi.targets(proposed.boxes, box, label, generator)
             for proposed, box, label in zip(proposals, boxes, labels, strict=True)
         ]
         logits, deltas = self.roi(pool_regions(pyramid, [image.regions for image in targets]))

@@ -18,7 +18,7 @@ from stpn_vod.coco_ap import FrameBoxes, coco_ap, concat_boxes
 from stpn_vod.config import EvalConfig
 from stpn_vod.detections import Detections
 from stpn_vod.detector import FasterRCNN
-from stpn_vod.video_inference import detect_video
+from stpn_vod.video_inference import detect_sequence
 
 
 def evaluate(
@@ -67,7 +67,7 @@ def detect_all(
             autocast(precision, world.device),  # type: ignore[arg-type]
         ):
             for video in videos:
-                for frame, detections in detect_video(
+                for frame, detections in detect_sequence(
                     model, video, policy, batch_size=config.batch_size, every=config.every
                 ):
                     if frame.annotated:

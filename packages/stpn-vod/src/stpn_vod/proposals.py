@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from stpn_vod.boxes import BoxCoder, at_least_float32, clip
+from stpn_vod.dense import DensePredictions
 
 
 @dataclass(frozen=True)
@@ -31,23 +31,15 @@ class ProposalSelection:
     test_limit: int = 300
 
     def __call__(
-        self,
-        coder: BoxCoder,
-        anchors: Tensor,
-        logits: Tensor,
-        deltas: Tensor,
-        on_image: Tensor,
-        sizes: Tensor,
-        level_lengths: Sequence[int],
-        limit: int,
+        self, coder: BoxCoder, dense: DensePredictions, sizes: Tensor, limit: int
     ) -> list[Proposals]:
-        """anchors (A, 4), logits and on_image (B, A), deltas (B, A, 4), sizes (B, 2) h, w.
+        """Predictions for B images of sizes (B, 2) h, w pixels -> the proposals of each.
 
         Boxes are clipped to the image; those without width or height, or not finite, are dropped.
         """
-        scores = at_least_float32(logits).sigmoid().masked_fill(~on_image, -1)
+        scores = at_least_float32(dense.logits).sigmoid().masked_fill(~dense.on_image, -1)
         indices, levels, start = [], [], 0
-        for number, length in enumerate(level_lengths):
+        for number, length in enumerate(dense.level_lengths):
             level = scores[:, start : start + length]
             best = level.topk(min(self.per_level, length), dim=1).indices
             indices.append(best + start)
@@ -55,8 +47,8 @@ class ProposalSelection:
             start += length
         index, level_of = torch.cat(indices, dim=1), torch.cat(levels)
         scores = scores.gather(1, index)
-        deltas = deltas.gather(1, index[:, :, None].expand(-1, -1, 4))
-        boxes = coder.decode(anchors[index].flatten(0, 1), deltas.flatten(0, 1))
+        deltas = dense.deltas.gather(1, index[:, :, None].expand(-1, -1, 4))
+        boxes = coder.decode(dense.anchors[index].flatten(0, 1), deltas.flatten(0, 1))
         boxes = clip(boxes.unflatten(0, index.shape), sizes[:, None])
         sides = boxes[..., 2:] - boxes[..., :2]
         usable = (sides > 0).all(dim=-1) & (scores >= 0)

@@ -5,6 +5,7 @@ R regions, C classes; the background is class C, the last one.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,13 +13,15 @@ from stpn_vod.boxes import BoxCoder
 from stpn_vod.matching import Matcher
 from stpn_vod.postprocess import Postprocess
 from stpn_vod.roi_align import REGION_SIZE
+from stpn_vod.roi_targets import RegionTargets, region_targets
 from stpn_vod.sampling import Sampler
 
 
 class RoIHead(nn.Module):
     """Two fully connected layers, then class logits and class-specific box deltas.
 
-    coder, matcher, sampler and postprocess say what the outputs mean; the detector calls them.
+    coder: what deltas mean. matcher, sampler: which regions to learn from. postprocess: which
+    regions to report.
     """
 
     def __init__(
@@ -57,3 +60,22 @@ class RoIHead(nn.Module):
     def predict(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Region vectors (R, fc_channels) -> logits (R, C + 1) and deltas (R, C, 4)."""
         return self.classify(hidden), self.regress(hidden).unflatten(1, (self.num_classes, 4))
+
+    def targets(
+        self,
+        proposals: Tensor,
+        boxes: Tensor,
+        labels: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> RegionTargets:
+        """Regions of one image to learn from, out of its proposals (n, 4) and annotations."""
+        return region_targets(
+            proposals,
+            boxes,
+            labels,
+            self.num_classes,
+            matcher=self.matcher,
+            sampler=self.sampler,
+            coder=self.coder,
+            generator=generator,
+        )

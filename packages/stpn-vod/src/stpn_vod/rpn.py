@@ -6,48 +6,19 @@ B batch, A anchors of all levels, finest level first and in the order y, x, rati
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stpn_core import Features
-from stpn_vod.anchors import RATIOS, anchors_of, belongs_to_image, flatten_levels
+from stpn_vod.anchors import RATIOS
 from stpn_vod.boxes import BoxCoder
+from stpn_vod.dense import DensePredictions, dense_predictions
 from stpn_vod.losses import box_regression_loss, objectness_loss
 from stpn_vod.matching import IGNORED, Matcher
 from stpn_vod.proposals import Proposals, ProposalSelection
 from stpn_vod.sampling import Sampler
-
-
-@dataclass(frozen=True)
-class DensePredictions:
-    """What the network says at every anchor.
-
-    logits (B, A) of "there is an object"; deltas (B, A, 4); anchors (A, 4); on_image (B, A) bool,
-    False on the padding of a batch; level_lengths: anchors per level.
-    """
-
-    logits: Tensor
-    deltas: Tensor
-    anchors: Tensor
-    on_image: Tensor
-    level_lengths: tuple[int, ...]
-
-
-def dense_predictions(
-    pyramid: Features, logits: Sequence[Tensor], deltas: Sequence[Tensor], sizes: Tensor
-) -> DensePredictions:
-    """Maps (B, 3, H_l, W_l) and (B, 12, H_l, W_l) of every level, laid along the anchors."""
-    anchors = anchors_of(pyramid)
-    return DensePredictions(
-        flatten_levels(logits, 1).squeeze(-1),
-        flatten_levels(deltas, 4),
-        torch.cat(anchors),
-        torch.cat(belongs_to_image(pyramid, sizes), dim=1),
-        tuple(len(level) for level in anchors),
-    )
 
 
 class RPN(nn.Module):
@@ -86,16 +57,8 @@ class RPN(nn.Module):
 
     def propose(self, dense: DensePredictions, sizes: Tensor, limit: int) -> list[Proposals]:
         """At most `limit` regions for each image; no gradient flows into them."""
-        return self.selection(
-            self.coder,
-            dense.anchors,
-            dense.logits.detach(),
-            dense.deltas.detach(),
-            dense.on_image,
-            sizes,
-            dense.level_lengths,
-            limit,
-        )
+        with torch.no_grad():
+            return self.selection(self.coder, dense, sizes, limit)
 
     def match(self, dense: DensePredictions, row: int, boxes: Tensor) -> Tensor:
         """(A,) matches of the anchors of one image with its annotated boxes (G, 4)."""

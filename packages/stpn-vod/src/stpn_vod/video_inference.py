@@ -57,7 +57,7 @@ class PromptCache:
 
 
 @torch.no_grad()
-def detect_video(
+def detect_sequence(
     model: FasterRCNN, video: EvalVideo, policy: Policy, *, batch_size: int = 1, every: int = 1
 ) -> Iterator[tuple[EvalFrame, Detections]]:
     """Yield every `every`-th frame with its detections in pixels of the file, in order."""
