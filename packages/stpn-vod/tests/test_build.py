@@ -107,6 +107,8 @@ def test_impossible_configurations_are_refused():
         build_detector(DetectorConfig(encoder="swin_gigantic"))
     with pytest.raises(InputError, match="unknown prompt predictor 'oracle'"):
         build_detector(dataclasses.replace(TINY, predictor="oracle"))
+    with pytest.raises(InputError, match="at least one class, got num_classes=0"):
+        build_detector(dataclasses.replace(TINY, num_classes=0))
     with pytest.raises(InputError, match="needs a prompt predictor"):
         build_detector(dataclasses.replace(TINY, predictor=None, prompt_aux=0.1))
 

@@ -27,6 +27,10 @@ def build_detector(config: DetectorConfig, *, pretrained: bool = False) -> Faste
 
     Raises InputError for an unknown encoder or predictor, or options that do not fit together.
     """
+    if config.num_classes < 1:
+        raise InputError(
+            f"a detector needs at least one class, got num_classes={config.num_classes}"
+        )
     encoder = build_encoder(config, pretrained=pretrained)
     stpn = STPN(encoder, _predictor(config, encoder), support_grad=config.support_grad)
     return FasterRCNN(

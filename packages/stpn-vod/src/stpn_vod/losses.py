@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -43,8 +42,3 @@ def roi_losses(
         "loss_cls": classification_loss(logits, labels) / regions,
         "loss_bbox": box_regression_loss(chosen, targets) / regions,
     }
-
-
-def total(losses: dict[str, Tensor]) -> Tensor:
-    """Sum of all losses, what a training step differentiates."""
-    return torch.stack(list(losses.values())).sum()
