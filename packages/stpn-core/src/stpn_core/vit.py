@@ -18,15 +18,17 @@ from typing import Any, TypeAlias, TypeGuard
 import timm
 import torch
 from timm.layers import DropPath, PatchEmbed
+from timm.models import eva, vision_transformer
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from stpn_core.encoder import PromptedEncoder, Prompts
+from stpn_core.encoder import PromptedEncoder, Prompts, check_prompts
 from stpn_core.errors import InputError
 from stpn_core.features import Features
+from stpn_core.pretrained import create_pretrained
 from stpn_core.pyramid import SimpleFeaturePyramid
 
 Body: TypeAlias = VisionTransformer | Eva
@@ -37,7 +39,7 @@ class VitEncoder(PromptedEncoder):
     """A timm VisionTransformer or Eva model that takes prompts.
 
     body: the model, built with dynamic_img_size=True; its state-dict keys stay timm's own under
-        `body.`.
+        `body.`. Replace parts of it (adapters) before, not after, it comes in here.
     pyramid: makes maps at several strides from the last block, for dense tasks. None returns patch
         maps as they are, after the model's final norm.
     taps: without a pyramid, after which blocks to take maps (by default the last); negative numbers
@@ -56,6 +58,8 @@ class VitEncoder(PromptedEncoder):
         super().__init__()
         depth, dim, patch = len(body.blocks), body.embed_dim, max(body.patch_embed.patch_size)
         self.body = body
+        # A plain list: the same parameters again, which the state dict must not name twice.
+        self._steady_blocks = [without_drop_path(block) for block in body.blocks]
         self.pyramid = pyramid
         self.checkpointing = checkpointing
         self.prompt_dim = self.support_dim = dim
@@ -82,9 +86,7 @@ class VitEncoder(PromptedEncoder):
     def embed(self, images: Tensor) -> Tensor:
         """Support tokens (B, h, w, D), see PromptedEncoder."""
         self._check(images, None)
-        blocks: Iterable[nn.Module] = self.body.blocks
-        if self.training:
-            blocks = [without_drop_path(block) for block in blocks]
+        blocks = self._steady_blocks if self.training else self.body.blocks
         (last,) = self._walk(images, None, blocks, (len(self.body.blocks) - 1,))
         return self._final_norm(last)
 
@@ -151,21 +153,10 @@ class VitEncoder(PromptedEncoder):
         return (self.body.fc_norm if isinstance(norm, nn.Identity) else norm)(tokens)
 
     def _check(self, images: Tensor, prompts: Prompts | None) -> None:
-        if images.ndim != 4 or images.shape[1] != 3 or not images.numel():
+        if images.ndim != 4 or images.shape[1] != 3 or not images.shape[2] * images.shape[3]:
             raise InputError(f"images must be (B, 3, H, W), got {tuple(images.shape)}")
-        if prompts is None:
-            return
-        batch, dim, depth = images.shape[0], self.prompt_dim, len(self.prompt_dims)
-        deep = not isinstance(prompts, Tensor)
-        if deep and len(prompts) != depth:
-            raise InputError(f"deep prompts must be one per block, {depth}, got {len(prompts)}")
-        for i, p in enumerate(prompts if deep else [prompts]):
-            if p.ndim != 3 or p.shape[0] != batch or p.shape[2] != dim:
-                place = f" of block {i}" if deep else ""
-                raise InputError(
-                    f"prompts{place} must be ({batch}, P, {dim}) for images "
-                    f"{tuple(images.shape)}, got {tuple(p.shape)}"
-                )
+        if prompts is not None:
+            check_prompts(prompts, len(images), self.prompt_dim, self.prompt_dims)
 
 
 def _prompts_before(prompts: Prompts | None, block: int) -> Tensor | None:
@@ -220,7 +211,9 @@ def create_vit(
         take them, by default the last. Negative numbers count from the end.
     arch: passed to timm (img_size, embed_dim, depth, ...). Raises InputError for what timm refuses.
     """
-    body = _build_body(name, drop_path_rate=drop_path, **arch)
+    body = _build_body(name, pretrained and weights is None, drop_path_rate=drop_path, **arch)
+    if weights is not None:
+        _load_body(body, weights)
     if pyramid_dim is None:
         taps = (-1,) if out_indices is None else out_indices
         return VitEncoder(body, None, taps=taps, checkpointing=checkpointing)
@@ -231,15 +224,16 @@ def create_vit(
     return VitEncoder(body, pyramid, checkpointing=checkpointing)
 
 
-def _build_body(name: str, **options: Any) -> Body:
+def _build_body(name: str, pretrained: bool, **options: Any) -> Body:
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models("*vit*") + timm.list_models("eva*"))
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise InputError(f"timm {timm.__version__} has no model {name!r}{hint}")
     if options.get("patch_drop_rate"):
         raise InputError("patch_drop_rate: feature maps need every patch, set it to 0")
+    build = create_pretrained if pretrained else timm.create_model
     try:
-        body = timm.create_model(name, num_classes=0, dynamic_img_size=True, **options)
+        body = build(name, num_classes=0, dynamic_img_size=True, **options)
     except TypeError as error:
         raise InputError(f"timm cannot build {name!r}: {error}") from error
     if not _is_supported(body):
@@ -247,9 +241,25 @@ def _build_body(name: str, **options: Any) -> Body:
             f"{name!r} is a {type(body).__name__}; prompts go into timm's VisionTransformer and "
             "Eva models with plain square patches (ViT, DeiT, CLIP, SigLIP, DINOv2, DINOv3, EVA02)"
         )
-    # No pooling head: it would be parameters without a gradient.
+    # No pooling head: it would be parameters without a gradient. (timm 1.0.20 leaves Eva's.)
     body.reset_classifier(0, "")
+    body.attn_pool = None  # type: ignore[assignment]
     return body
+
+
+def _load_body(body: Body, path: str | Path) -> None:
+    """Load a file with the transformer's weights: timm's, the model authors' own as far as timm
+    understands them, or an STPN model's (of which the encoder is taken).
+    """
+    from stpn_core.weights import load_state, read_checkpoint
+
+    state = read_checkpoint(path).state
+    for prefix in ("stpn.", "encoder.", "body."):
+        if any(key.startswith(prefix) for key in state):
+            state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    family = eva if isinstance(body, Eva) else vision_transformer
+    state = family.checkpoint_filter_fn(state, body)
+    load_state(body, state, what=f"encoder weights {path}")
 
 
 def _is_supported(body: nn.Module) -> TypeGuard[Body]:
