@@ -27,7 +27,7 @@ SCENES = (
 
 def frames_of(folder: Path) -> list[torch.Tensor]:
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg"))
-    return [decode_image(file) for file in files[:30]]
+    return [decode_image(file) for file in files[:20]]
 
 
 def test_no_cut_within_real_videos_and_one_where_two_meet(shared: Path) -> None:
