@@ -148,7 +148,9 @@ def _is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")  # not loaded: then the error is not torch's
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, RuntimeError) and any(
+        sign in str(error) for sign in ("DefaultCPUAllocator", "out of memory")
+    )
 
 
 def _memory_advice(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from stpn_core.errors import InputError
 from stpn_core.plugins import CONVERTERS, PluginBroken, find_plugins
 from stpn_core.weights.checkpoint import Checkpoint, read_checkpoint, sha256_of
-from stpn_core.weights.conversion import Conversion, convert_checkpoint
+from stpn_core.weights.conversion import Conversion, From, convert_checkpoint
 from stpn_core.weights.header import FORMAT
 from stpn_core.weights.save import save_weights
 
@@ -67,7 +67,7 @@ def _check_target(target: Path, force: bool) -> None:
         raise InputError(f"{target} exists; --force replaces it")
 
 
-def _convert(checkpoint: Checkpoint, layout: str) -> Weights:
+def _convert(checkpoint: Checkpoint, layout: From) -> Weights:
     """By the task that knows the whole file, else backbone and predictor only."""
     for note in checkpoint.notes:
         print(f"note: {note}")
@@ -87,7 +87,7 @@ def _convert(checkpoint: Checkpoint, layout: str) -> Weights:
         print(f"converted by {owner}")
         _print_groups(checkpoint.state, state)
         return state, metadata
-    conversion = convert_checkpoint(checkpoint.state, layout, where=str(checkpoint.source))  # type: ignore[arg-type]
+    conversion = convert_checkpoint(checkpoint.state, layout, where=str(checkpoint.source))
     _print_conversion(conversion)
     return conversion.state, conversion.metadata
 

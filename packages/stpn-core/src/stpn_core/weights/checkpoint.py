@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from stpn_core.errors import InputError
-from stpn_core.weights.file_kind import kind_of, open_regular
+from stpn_core.weights.file_kind import kind_of, regular_file_size
 from stpn_core.weights.header import check_header
 from stpn_core.weights.safetensors_file import read_safetensors
 from stpn_core.weights.tensors import check_tensors
@@ -54,7 +54,7 @@ def read_checkpoint(
     """
     source = Path(path)
     where = str(path)
-    size = open_regular(source)
+    size = regular_file_size(source)
     try:
         with source.open("rb") as file:
             if expect_sha256 is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import shlex
 import stat
 import struct
 from pathlib import Path
@@ -25,7 +27,7 @@ _OTHER = (
 )
 
 
-def open_regular(path: Path) -> int:
+def regular_file_size(path: Path) -> int:
     """Size in bytes of the regular, readable, non-empty file at `path`, or InputError."""
     try:
         status = path.stat()
@@ -57,10 +59,10 @@ def kind_of(head: bytes, size: int, where: str) -> Kind:
             "download the file again"
         )
     if _LEGACY_TORCH in head[:32]:
+        rewrite = f'torch.save(torch.load({json.dumps(where)}, weights_only=True), "new.pth")'
         raise InputError(
             f"{where}: refused: torch's format from before 1.6. Rewrite it once with\n"
-            f'  python -c \'import torch; torch.save(torch.load("{where}", weights_only=True), '
-            '"new.pth")\'\nand use new.pth'
+            f"  python -c {shlex.quote('import torch; ' + rewrite)}\nand use new.pth"
         )
     for start, what in _OTHER:
         if head.startswith(start):
