@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import timm
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 
 from stpn_core.encoder import create_encoder
 from stpn_core.errors import InputError
+from stpn_core.predictors import create_predictor
+from stpn_core.stpn import STPN
+from stpn_core.testing import EncoderConformance, StpnConformance
 from stpn_core.vit import VitEncoder, create_vit, without_drop_path
 
 # Small versions of each family; layer scale large enough for a block to matter.
@@ -276,3 +280,81 @@ def test_half_precision_weights_take_float_prompts() -> None:
     images = images_for("eva02_tiny_patch14_224").bfloat16()
     features = encoder(images, prompts_for(encoder))
     assert features.maps[0].dtype == torch.bfloat16
+
+
+class Conformance(EncoderConformance):
+    """One model with patch maps: what the suite calls the plain backbone is timm's own forward."""
+
+    name: ClassVar[str]
+
+    def build(self, *, drop_path: float = 0.0, checkpointing: bool = False) -> VitEncoder:
+        return create_vit(
+            self.name,
+            pyramid_dim=None,
+            drop_path=drop_path,
+            checkpointing=checkpointing,
+            **{**SMALL, **FAMILIES[self.name], "depth": 2},
+        )
+
+    def plain(self, encoder: Any, images: Tensor) -> Sequence[Tensor]:
+        body = encoder.body
+        x = body.forward_features(images)[:, body.num_prefix_tokens :]
+        if isinstance(body.norm, nn.Identity):
+            x = body.fc_norm(x)
+        side = self.plain_size[0] // encoder.strides[0]
+        return [x.transpose(1, 2).unflatten(2, (side, side))]
+
+
+class TestVit(Conformance):
+    name = "vit_tiny_patch16_224"
+
+
+class TestVitDeep(TestVit):
+    deep = True
+
+
+class TestEva02(Conformance):
+    name = "eva02_tiny_patch14_224"
+
+
+class TestEva02Deep(TestEva02):
+    deep = True
+
+
+class TestDinov3(Conformance):
+    name = "vit_small_patch16_dinov3"
+
+
+class TestDinov3Deep(TestDinov3):
+    deep = True
+
+
+class TestMixedRope(Conformance):
+    name = "vit_small_patch16_rope_mixed_224"
+
+
+class TestPyramidOfDinov2(Conformance):
+    """Patches of 14 pixels behind a pyramid."""
+
+    name = "vit_small_patch14_reg4_dinov2"
+
+    def build(self, *, drop_path: float = 0.0, checkpointing: bool = False) -> VitEncoder:
+        options = {"drop_path": drop_path, "checkpointing": checkpointing, "pyramid_dim": 8}
+        return create_vit(self.name, **{**SMALL, **FAMILIES[self.name], "depth": 2}, **options)
+
+    def plain(self, encoder: Any, images: Tensor) -> Sequence[Tensor]:
+        body = encoder.body
+        x = body.forward_features(images)[:, body.num_prefix_tokens :]
+        side = self.plain_size[0] // 14
+        patches = x.transpose(1, 2).unflatten(2, (side, side))
+        return encoder.pyramid(patches, self.plain_size)
+
+
+class TestStpnOnDinov3(StpnConformance):
+    def build(self, *, drop_path: float = 0.0, support_grad: bool = False) -> STPN:
+        name = "vit_small_patch16_dinov3"
+        encoder = create_vit(name, drop_path=drop_path, **SMALL, **FAMILIES[name], pyramid_dim=8)
+        predictor = create_predictor(
+            "transformer", support_dim=encoder.support_dim, prompt_dims=encoder.prompt_dims
+        )
+        return STPN(encoder, predictor, support_grad=support_grad)
