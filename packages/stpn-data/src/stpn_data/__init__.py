@@ -13,16 +13,22 @@ if TYPE_CHECKING:
     from stpn_data.boxes import clean_boxes as clean_boxes
     from stpn_data.classes import VID_NAMES as VID_NAMES
     from stpn_data.classes import VID_WNIDS as VID_WNIDS
+    from stpn_data.datasets import open_dataset as open_dataset
     from stpn_data.errors import DataError as DataError
     from stpn_data.errors import WorkerDied as WorkerDied
     from stpn_data.image import decode_image as decode_image
-    from stpn_data.image import image_size as image_size
+    from stpn_data.image_header import image_size as image_size
     from stpn_data.index import Boxes as Boxes
     from stpn_data.index import Video as Video
     from stpn_data.index import VideoIndex as VideoIndex
     from stpn_data.index import build_index as build_index
     from stpn_data.index import concat as concat
     from stpn_data.index import require_present as require_present
+    from stpn_data.readers.coco_vid import read_coco_vid as read_coco_vid
+    from stpn_data.readers.imagenet_det import read_imagenet_det as read_imagenet_det
+    from stpn_data.readers.imagenet_vid import read_imagenet_vid as read_imagenet_vid
+    from stpn_data.readers.own import read_frames_folder as read_frames_folder
+    from stpn_data.readers.own import read_own as read_own
     from stpn_data.video import VideoFrame as VideoFrame
     from stpn_data.video import VideoSource as VideoSource
     from stpn_data.video import open_video as open_video
@@ -43,11 +49,17 @@ _HOME = {
     "VID_NAMES": "classes",
     "VID_WNIDS": "classes",
     "decode_image": "image",
-    "image_size": "image",
+    "image_size": "image_header",
     "VideoFrame": "video",
     "VideoSource": "video",
     "open_video": "video",
     "write_video": "video_write",
+    "open_dataset": "datasets",
+    "read_imagenet_vid": "readers.imagenet_vid",
+    "read_imagenet_det": "readers.imagenet_det",
+    "read_coco_vid": "readers.coco_vid",
+    "read_own": "readers.own",
+    "read_frames_folder": "readers.own",
 }
 
 

@@ -17,12 +17,10 @@ import torch
 from torch import Tensor
 
 from stpn_data.errors import DataError
-from stpn_data.image_header import ImageHeader, read_header
+from stpn_data.image_header import MAX_BYTES, ImageHeader, read_header
 from stpn_data.paths import read_file
 
 MAX_PIXELS = 50_000_000
-MAX_BYTES = 256 * 1024 * 1024
-_HEADER_BYTES = 64 * 1024
 
 Source = str | os.PathLike[str] | bytes | bytearray
 
@@ -52,23 +50,10 @@ def decode_image(source: Source, *, expect_size: tuple[int, int] | None = None) 
     return image
 
 
-def image_size(source: Source) -> tuple[int, int]:
-    """(width, height) of an image file, from its header. Raises DataError as `decode_image`."""
-    if isinstance(source, bytes | bytearray):
-        header = read_header(source, "image")
-        return header.width, header.height
-    data, where = _load(source, _HEADER_BYTES)
-    try:
-        header = read_header(data, where)
-    except DataError:
-        header = read_header(*_load(source))  # large metadata before the size
-    return header.width, header.height
-
-
-def _load(source: Source, first: int = MAX_BYTES) -> tuple[bytearray, str]:
+def _load(source: Source) -> tuple[bytearray, str]:
     if isinstance(source, bytes | bytearray):
         return bytearray(source), "image"
-    return read_file(source, MAX_BYTES, first=first), os.fspath(source)
+    return read_file(source, MAX_BYTES), os.fspath(source)
 
 
 def _decode(data: bytearray, header: ImageHeader, where: str) -> Tensor:

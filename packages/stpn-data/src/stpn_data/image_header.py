@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from typing import NamedTuple
 
 from stpn_data.errors import DataError
+from stpn_data.paths import read_file
 
+MAX_BYTES = 256 * 1024 * 1024  # of an image file
+_FIRST = 64 * 1024
 _EXIF = b"Exif\0\0"
 _MAX_SCANS = 500  # of a progressive JPEG; each scan costs a pass over the whole image
 
@@ -19,6 +23,19 @@ class ImageHeader(NamedTuple):
     height: int
     plain: bool  # an 8-bit grey or colour JPEG, which every JPEG decoder reads alike
     exif: tuple[int, ...] = ()  # where EXIF blocks begin, JPEG only
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """(width, height) of an image file as stored, from its header. Raises DataError naming it."""
+    where = os.fspath(path)
+    data = read_file(path, MAX_BYTES, first=_FIRST)
+    try:
+        header = read_header(data, where)
+    except DataError:
+        if len(data) < _FIRST:
+            raise
+        header = read_header(read_file(path, MAX_BYTES), where)  # much metadata before the size
+    return header.width, header.height
 
 
 def read_header(data: bytes | bytearray | memoryview, where: str) -> ImageHeader:

@@ -10,10 +10,16 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from stpn_data.errors import DataError
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mpg", ".mpeg"),
+    *(".flv", ".ogv", ".wmv", ".3gp"),
+)
 MAX_NAME = 1024  # characters of a relative path; the longest real ones have 120
 
 _DIGITS = re.compile(r"(\d+)")
@@ -62,26 +68,62 @@ def resolve_inside(root: Path, name: str, where: str) -> str:
 def list_files(root: Path, folder: str, suffixes: tuple[str, ...]) -> set[str]:
     """Names of the files in `folder` (absolute, resolved) that end in one of `suffixes`, any case.
 
-    A missing folder has none. A link is followed if it stays inside `root`. Raises DataError
-    otherwise.
+    A missing folder has none. Raises DataError for a link that leads out of `root`.
     """
-    names = set()
+    return {name for name, is_folder in _entries(root, folder, suffixes) if not is_folder}
+
+
+def walk_folders(root: Path, folder: str, suffixes: tuple[str, ...]) -> list[str]:
+    """Folders at or below `folder` that hold such files, relative to it ("" for itself), sorted.
+
+    Raises DataError for a link that leads out of `root` or back to a folder that holds it.
+    """
+    found, waiting = [], [("", os.path.realpath(folder))]
+    while waiting:
+        below, path = waiting.pop()
+        holds = False
+        for name, is_folder in _entries(root, path, suffixes):
+            if is_folder:
+                inner = os.path.realpath(os.path.join(path, name))
+                if path == inner or path.startswith(inner + os.sep):
+                    raise DataError(f"{path}/{name}: a link to a folder that holds it")
+                waiting.append((f"{below}/{name}" if below else name, inner))
+            else:
+                holds = True
+        if holds:
+            found.append(below)
+    return sorted(found, key=natural_key)
+
+
+def walk_files(root: Path, folder: str, suffixes: tuple[str, ...]) -> list[str]:
+    """Files at or below `folder` with one of `suffixes`, relative to it, in natural order."""
+    found = []
+    for inside in walk_folders(root, folder, suffixes):
+        here = os.path.join(os.path.realpath(folder), inside)
+        found += [f"{inside}/{name}".lstrip("/") for name in list_files(root, here, suffixes)]
+    return sorted(found, key=natural_key)
+
+
+def _entries(root: Path, folder: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
+    """(name, is a folder) of the folders in `folder` and of its files with one of `suffixes`."""
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                name = entry.name
-                if not name.lower().endswith(suffixes) or name.startswith("."):
-                    continue
-                if entry.is_symlink():
-                    inside = os.path.relpath(entry.path, os.path.realpath(root))
-                    resolve_inside(root, inside, f"{folder}/{name}")
-                if entry.is_file():
-                    names.add(name)
+        entries = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
-        return set()
+        return
     except OSError as error:
-        raise DataError(f"{folder}: cannot be listed: {error.strerror}") from error
-    return names
+        raise DataError(f"{folder}: cannot be listed: {_reason(error)}") from error
+    for entry in entries:
+        name = entry.name
+        if name.startswith("."):
+            continue
+        wanted = name.lower().endswith(suffixes)
+        if entry.is_symlink() and (wanted or entry.is_dir()):
+            inside = os.path.relpath(entry.path, os.path.realpath(root))
+            resolve_inside(root, inside, folder)
+        if entry.is_dir():
+            yield name, True
+        elif wanted and entry.is_file():
+            yield name, False
 
 
 def read_file(path: str | os.PathLike[str], limit: int, *, first: int | None = None) -> bytearray:
@@ -104,8 +146,11 @@ def read_file(path: str | os.PathLike[str], limit: int, *, first: int | None = N
             raise DataError(
                 f"{os.fspath(path)}: {status.st_size:,} bytes, more than the {limit:,} allowed"
             )
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            return bytearray(file.read(limit if first is None else first))
+        want = status.st_size if first is None else min(first, status.st_size)
+        data = bytearray()
+        while len(data) < want and (piece := os.read(handle, want - len(data))):
+            data += piece
+        return data
     except OSError as error:
         raise DataError(f"{os.fspath(path)}: {_reason(error)}") from error
     finally:

@@ -21,15 +21,10 @@ from torch import Tensor
 
 from stpn_data.errors import DataError
 from stpn_data.image import decode_image
-from stpn_data.paths import natural_key
+from stpn_data.paths import IMAGE_SUFFIXES, natural_key
 from stpn_data.video_decode import Decoded, FileDecoder
 from stpn_data.video_isolated import IsolatedDecoder
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
-VIDEO_SUFFIXES = (
-    *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mpg", ".mpeg"),
-    *(".flv", ".ogv", ".wmv", ".3gp"),
-)
 FOLDER_FPS = 25.0  # assumed for folders, which do not say
 
 
