@@ -1,0 +1,200 @@
+"""`stpn data synthesize OUT`: from arguments to a finished folder."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from stpn_data.errors import DataError, WorkerDied
+from stpn_data.synthesize.arguments import Arguments, parse
+from stpn_data.synthesize.layout import make_folders, write_frame, write_lists
+from stpn_data.synthesize.path import motion_iou
+from stpn_data.synthesize.record import VideoRecord, write_record
+from stpn_data.synthesize.render import render
+from stpn_data.synthesize.scene import draw_scene
+from stpn_data.synthesize.staging import staged
+
+SPLITS = ("train", "val")
+MOST_WORKERS = 8
+
+
+class Terminated(Exception):
+    """SIGTERM arrived."""
+
+    exit_code = 143
+
+
+@dataclass(frozen=True)
+class Job:
+    split: int  # position in SPLITS
+    number: int
+
+    @property
+    def video(self) -> str:
+        split = SPLITS[self.split]
+        return f"{split}/synthetic_{split}_{self.number:08d}"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Entry of `stpn data synthesize`. Returns the exit code; raises DataError for bad input."""
+    request = parse(argv)
+    workers = request.workers or min(os.cpu_count() or 1, MOST_WORKERS)
+    try:
+        with _sigterm_raises():
+            out = synthesize(
+                request.out,
+                request.arguments,
+                workers=workers,
+                overwrite=request.overwrite,
+                progress=True,
+            )
+    except Terminated:
+        print("stopped; nothing was left behind", file=sys.stderr)
+        return Terminated.exit_code
+    asked = request.arguments
+    print(
+        f"{out}: {asked.videos} training and {asked.val_videos} validation videos "
+        f"of {asked.frames} frames, classes {', '.join(asked.classes)}"
+    )
+    return 0
+
+
+def synthesize(
+    out: str | Path,
+    arguments: Arguments,
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Path:
+    """Write a synthetic data set in the layout of ImageNet VID.
+
+    The files depend on `arguments` alone, bit for bit, whatever the number of workers. `out` appears
+    when all is written, and not at all if anything goes wrong.
+
+    Args:
+        out: new or empty folder, or with `overwrite` one that holds synthetic data.
+        arguments: what to draw.
+        workers: processes; 1 stays in this one.
+        overwrite: replace the synthetic data in `out`.
+        progress: show a progress bar on stderr.
+
+    Returns `out` as a path. Raises DataError if `out` cannot be used or written, WorkerDied if a
+    process was killed.
+    """
+    jobs = [Job(0, n) for n in range(arguments.videos)]
+    jobs += [Job(1, n) for n in range(arguments.val_videos)]
+    out = Path(out)
+    with staged(out, overwrite) as stage:
+        try:
+            videos = _write_videos(stage, arguments, jobs, workers, progress)
+            names = [[job.video for job in jobs if job.split == split] for split in (0, 1)]
+            write_lists(stage, names[0], names[1], arguments.frames, arguments.classes)
+            write_record(stage, arguments, videos)
+        except OSError as error:
+            raise DataError(f"{out}: writing failed, nothing was kept: {error}") from error
+    return out
+
+
+def write_video(stage: Path, arguments: Arguments, job: Job) -> VideoRecord:
+    """Draw and write one video; depends on nothing but its arguments."""
+    classes = arguments.classes
+    number, place = divmod(job.number, len(classes))
+    scene = draw_scene(arguments, job.split, number)
+    first = scene.order[place]
+    labels = [classes[first]] * len(scene.objects)
+    if arguments.mixed and len(labels) > 1:
+        labels[1] = classes[(first + scene.other) % len(classes)]
+    width, height = arguments.size
+    make_folders(stage, job.video)
+    boxes = []
+    for t, frame in enumerate(render(scene, tuple(labels), height, width)):
+        write_frame(stage, job.video, t, frame, labels, arguments.quality)
+        boxes.append(frame.boxes)
+    tracks = np.stack(boxes, axis=1).astype(np.float64)
+    tracks[..., 2:] += 1  # they name the last column and row
+    return VideoRecord(
+        name=job.video,
+        scene=number,
+        speed=scene.speed,
+        kind=[spoil.kind for spoil in scene.schedule],
+        severity=[spoil.severity for spoil in scene.schedule],
+        classes=labels,
+        motion_iou=[[round(float(value), 4) for value in motion_iou(track)] for track in tracks],
+    )
+
+
+def _write_videos(
+    stage: Path, arguments: Arguments, jobs: list[Job], workers: int, progress: bool
+) -> list[VideoRecord]:
+    from tqdm import tqdm
+
+    def counted(records: Iterable[VideoRecord]) -> list[VideoRecord]:
+        bar = tqdm(records, "synthesize", len(jobs), unit="video", disable=not progress)
+        return list(bar)
+
+    if workers == 1:
+        return counted(write_video(stage, arguments, job) for job in jobs)
+    with _pool(min(workers, len(jobs))) as pool:
+        try:
+            futures = [pool.submit(write_video, stage, arguments, job) for job in jobs]
+            return counted(future.result() for future in futures)
+        except BrokenProcessPool:
+            raise WorkerDied(
+                "a process that was drawing videos was killed (out of memory?); "
+                "nothing was kept, try fewer --workers"
+            ) from None
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with the block, whatever ends it, and with this process."""
+    pool = ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_settle
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _settle() -> None:
+    """In a worker: leave Ctrl-C to the parent, and end when the parent does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM becomes an exception, so that what was begun is tidied up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

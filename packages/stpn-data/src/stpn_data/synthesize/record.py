@@ -1,0 +1,108 @@
+"""`synthetic.json`: what was asked for, and what was done to each frame."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from stpn_data.errors import DataError
+from stpn_data.synthesize.arguments import Arguments
+
+FILE = "synthetic.json"
+FORMAT = "stpn-synthetic"
+VERSION = 1
+
+# Upper limits of the bins, in order; severity 0 alone is clean.
+SEVERITY_BINS = ("clean", "mild", "medium", "severe")
+LIMITS = (0.0, 1 / 3, 2 / 3, 1.0)
+
+Bin = Literal["clean", "mild", "medium", "severe"]
+
+
+@dataclass(frozen=True)
+class VideoRecord:
+    """One video. Lists have one entry per frame."""
+
+    name: str  # "val/synthetic_val_00000000"
+    scene: int  # videos of a split with the same scene differ in their patterns only
+    speed: str  # slow, medium or fast: what was asked for
+    kind: list[str]  # "clean" or the kind of degradation
+    severity: list[float]
+    classes: list[str]  # of each object, in order of trackid
+    motion_iou: list[list[float]]  # of each object: one value per frame, 4 decimals
+
+
+def severity_bin(severity: float) -> Bin:
+    """clean (0), mild (up to 1/3), medium (up to 2/3) or severe.
+
+    Raises DataError outside 0..1.
+    """
+    for name, limit in zip(SEVERITY_BINS, LIMITS, strict=True):
+        if 0 <= severity <= limit:
+            return name  # type: ignore[return-value]
+    raise DataError(f"severity goes from 0 to 1, not {severity}")
+
+
+def severity_of(root: str | Path) -> dict[str, tuple[str, float]]:
+    """What was done to each frame of a synthetic data set.
+
+    Args:
+        root: the folder that `stpn data synthesize` wrote.
+
+    Returns frame name ("val/synthetic_val_00000007/000012") -> (kind, severity), where a clean
+    frame has ("clean", 0.0). Raises DataError if `root` holds no readable `synthetic.json`.
+    """
+    return {
+        f"{video.name}/{frame:06d}": (kind, severity)
+        for video in read_record(root)
+        for frame, (kind, severity) in enumerate(zip(video.kind, video.severity, strict=True))
+    }
+
+
+def read_record(root: str | Path) -> list[VideoRecord]:
+    """The videos of `synthetic.json`, training first. Raises DataError if it cannot be used."""
+    path = Path(root) / FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: not found; only synthetic data has a record") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DataError(f"{path}: not a record of synthetic data")
+    if content.get("version") != VERSION:
+        raise DataError(
+            f"{path}: version {content.get('version')}, this stpn-data reads version {VERSION}"
+        )
+    try:
+        videos = [VideoRecord(**entry) for entry in content["videos"]]
+        for video in videos:
+            if len(video.kind) != len(video.severity):
+                raise ValueError(
+                    f"{video.name}: {len(video.kind)} kinds and another severity count"
+                )
+            for severity in video.severity:
+                severity_bin(severity)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: damaged: {error}") from None
+    return videos
+
+
+def write_record(root: Path, arguments: Arguments, videos: list[VideoRecord]) -> None:
+    """One line per video, so that a person can read it. Says nothing of time, place or machine."""
+    head: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "arguments": asdict(arguments),
+        "classes": arguments.classes,
+    }
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    rows = ",\n".join("  " + json.dumps(asdict(video)) for video in videos)
+    text = "{\n" + ",\n".join(lines) + ',\n"videos": [\n' + rows + "\n]\n}\n"
+    with open(root / FILE, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

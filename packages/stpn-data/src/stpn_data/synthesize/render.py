@@ -1,0 +1,145 @@
+"""From a scene and the classes of its objects to pixels and boxes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stpn_data.degrade import degrade
+from stpn_data.degrade.frames import to_uint8
+from stpn_data.degrade.point_spread import PointSpread, blur
+from stpn_data.synthesize.background import crop, draw_background
+from stpn_data.synthesize.body import RIM, Drawing, Pose, draw, period_of
+from stpn_data.synthesize.scene import Mover, Scene
+from stpn_data.synthesize.schedule import Spoil
+
+# How far severity 1 goes, in periods of the pattern. A wave of one period is left with less than a
+# hundredth of its contrast.
+STREAK = 4.0  # length of motion blur
+SHAKE = 0.15  # its spread across, as a share of the length
+DISC = 1.4  # radius of defocus
+SMOOTH = 0.65  # standard deviation of the noise reduction in low light
+SENSOR = 2.0  # standard deviation of the noise that every frame has, in levels
+BURIED = 0.25  # an object hidden by more than this share counts as occluded
+
+BACKGROUND, NOISE, SPOIL = 0, 1, 2  # what a frame needs chance for
+
+
+@dataclass(frozen=True)
+class Frame:
+    image: NDArray[np.uint8]  # (3,H,W)
+    boxes: NDArray[np.int64]  # (n,4) first and last column and row: x1, y1, x2, y2, inclusive
+    occluded: NDArray[np.bool_]  # (n,)
+    spoil: Spoil
+
+
+def render(scene: Scene, labels: tuple[str, ...], height: int, width: int) -> Iterator[Frame]:
+    """Frames in order. `labels` names the pattern of each object of the scene.
+
+    The same scene with other labels differs in the patterns and in nothing else: background, paths,
+    outlines, colours, noise and degradations are the same, number by number.
+    """
+    frames = len(scene.schedule)
+    travel = [abs(step) * frames for step in scene.pan]
+    picture = draw_background(
+        scene.rng(BACKGROUND), height + math.ceil(travel[1]) + 2, width + math.ceil(travel[0]) + 2
+    )
+    start = [0.0 if step >= 0 else abs(step) * (frames - 1) for step in scene.pan]
+    for t, spoil in enumerate(scene.schedule):
+        ground = crop(
+            picture, start[1] + scene.pan[1] * t, start[0] + scene.pan[0] * t, height, width
+        )
+        for mover in scene.distractors:
+            ground = _over(ground, draw(mover.body, mover.poses[t], None, height, width).layer)
+        drawings = [
+            draw(mover.body, mover.poses[t], label, height, width)
+            for mover, label in zip(scene.objects, labels, strict=True)
+        ]
+        image = _expose(scene, ground, drawings, t)
+        boxes = np.array([drawing.box for drawing in drawings], dtype=np.int64).reshape(-1, 4)
+        boxes[:, 2:] -= 1
+        yield Frame(
+            image=image,
+            boxes=boxes,
+            occluded=_buried(drawings) | (spoil.kind == "occlusion" and spoil.severity > BURIED),
+            spoil=spoil,
+        )
+
+
+def _expose(
+    scene: Scene, ground: NDArray[np.float32], drawings: list[Drawing], t: int
+) -> NDArray[np.uint8]:
+    """One frame as the camera of the scene takes it: (3,H,W)."""
+    spoil = scene.schedule[t]
+    smears = spoil.kind == "blur" and scene.speed != "slow"
+    canvas = ground
+    for mover, drawing in zip(scene.objects, drawings, strict=True):
+        layer = drawing.layer
+        if smears:  # the object is what moves: it alone leaves a streak, around its true place
+            layer = blur(layer, _streak(mover, t, spoil.severity), edge="constant")
+        canvas = _over(canvas, layer)
+    image = to_uint8(canvas.copy())
+    if spoil.severity > 0 and not smears:
+        image = _spoiled(scene, image, drawings, t)
+    noise = scene.rng(NOISE, t).standard_normal(image.shape, dtype=np.float32)
+    return to_uint8(image + SENSOR * noise)
+
+
+def _spoiled(
+    scene: Scene, image: NDArray[np.uint8], drawings: list[Drawing], t: int
+) -> NDArray[np.uint8]:
+    spoil = scene.schedule[t]
+    # one path of the occluder, one direction of the shake per stretch
+    rng = scene.rng(SPOIL, spoil.burst)
+    period = max(period_of(mover.body, mover.poses[t].radius) for mover in scene.objects)
+    options: dict[str, Any] = {}
+    match spoil.kind:
+        case "blur":
+            options = {"length": STREAK * period, "shake": SHAKE}
+        case "defocus":
+            options = {"radius": DISC * period}
+        case "occlusion":
+            boxes = np.array([_inside(drawing.box) for drawing in drawings])
+            options = {"targets": boxes, "start": t}
+        case "low_light":
+            rng = scene.rng(SPOIL, t)
+            options = {"smoothing": SMOOTH * period}
+        case _:
+            rng = scene.rng(SPOIL, t)
+    return degrade(image, spoil.kind, spoil.severity, rng, **options)
+
+
+def _streak(mover: Mover, t: int, severity: float) -> PointSpread:
+    period = period_of(mover.body, mover.poses[t].radius)
+    before: Pose = mover.poses[max(t - 1, 0)]
+    after: Pose = mover.poses[min(t + 1, len(mover.poses) - 1)]
+    length = severity * STREAK * period
+    angle = math.atan2(after.y - before.y, after.x - before.x)
+    return PointSpread(line=length, angle=angle, sigma=SHAKE * length)
+
+
+def _inside(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The part of a box that the pattern takes up: all but the rim."""
+    x1, y1, x2, y2 = box
+    thin_x, thin_y = RIM * (x2 - x1) / 2, RIM * (y2 - y1) / 2
+    return (x1 + thin_x, y1 + thin_y, x2 - thin_x, y2 - thin_y)
+
+
+def _over(canvas: NDArray[np.float32], layer: NDArray[np.float32]) -> NDArray[np.float32]:
+    coverage = np.clip(layer[3], 0.0, 1.0)
+    return canvas * (1 - coverage) + layer[:3]
+
+
+def _buried(drawings: list[Drawing]) -> NDArray[np.bool_]:
+    """Which objects lie behind later ones by more than a quarter."""
+    hidden = np.zeros(len(drawings), dtype=bool)
+    for n, drawing in enumerate(drawings):
+        area = drawing.layer[3].sum()
+        for later in drawings[n + 1 :]:
+            hidden[n] |= (drawing.layer[3] * later.layer[3]).sum() > BURIED * area
+    return hidden
