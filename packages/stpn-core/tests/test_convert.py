@@ -102,10 +102,11 @@ def test_converted_file_loads_and_remembers_its_source(
 
 
 def test_unknown_keys_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch.save({**swin(), "surprise.weight": torch.ones(1)}, tmp_path / "in.pth")
+    torch.save({**swin(), "surprise\x1b[2J.weight": torch.ones(1)}, tmp_path / "in.pth")
     assert main(["convert", str(tmp_path / "in.pth"), str(tmp_path / "out.safetensors")]) == 0
     captured = capsys.readouterr()
-    assert "unknown key 'surprise.weight' left out" in captured.err
+    assert r"unknown key 'surprise\x1b[2J.weight' left out" in captured.err
+    assert "\x1b" not in captured.err + captured.out
     assert "(left out: unknown)" in captured.out
 
 
@@ -175,6 +176,7 @@ def test_a_task_that_knows_the_file_converts_it(
     assert main(["convert", str(source), str(out)]) == 0
     checkpoint = read_checkpoint(out, task="testing")
     assert set(checkpoint.state) == {"rpn.score.weight"}
+    assert main(["convert", str(source), str(out), "--force", "--from", "mmdet"]) == 2
     other = tmp_path / "backbone.pth"
     torch.save({k: v for k, v in swin().items() if k.startswith("backbone")}, other)
     assert main(["convert", str(other), str(out), "--force"]) == 0

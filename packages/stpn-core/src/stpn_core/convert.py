@@ -71,6 +71,9 @@ def _convert(checkpoint: Checkpoint, layout: From) -> Weights:
     """By the task that knows the whole file, else backbone and predictor only."""
     for note in checkpoint.notes:
         print(f"note: {note}")
+    where = str(checkpoint.source)
+    if layout != "auto":  # a task finds the layout out by itself, so hold the user's word first
+        convert_checkpoint(checkpoint.state, layout, where=where)
     done: dict[str, Weights] = {}
     for plugin in find_plugins(CONVERTERS):
         try:
@@ -87,7 +90,7 @@ def _convert(checkpoint: Checkpoint, layout: From) -> Weights:
         print(f"converted by {owner}")
         _print_groups(checkpoint.state, state)
         return state, metadata
-    conversion = convert_checkpoint(checkpoint.state, layout, where=str(checkpoint.source))
+    conversion = convert_checkpoint(checkpoint.state, layout, where=where)
     _print_conversion(conversion)
     return conversion.state, conversion.metadata
 
@@ -125,4 +128,5 @@ def _print_table(rows: Counter[tuple[str, str]]) -> None:
 def _group(key: str) -> str:
     parts = key.split(".")
     depth = 3 if parts[0] in ("detector", "stpn") else 2
-    return ".".join(parts[: min(depth, len(parts) - 1)]) or key
+    group = ".".join(parts[: min(depth, len(parts) - 1)]) or key
+    return repr(group)[1:-1]  # names from a hostile file must not steer the terminal
