@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,22 @@ def wait(pid: int, seconds: float = 60.0) -> int:
             os.waitpid(pid, 0)
             return -9999
         time.sleep(0.001)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a child has ended; it can still be waited for."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def survivors(group: int) -> list[int]:
+    """Pids of the living processes in a process group; zombies are not."""
+    alive = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, pgrp = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(pgrp) == group and state not in "ZX":
+                alive.append(int(stat.parent.name))
+    return alive
 
 
 def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:

@@ -75,6 +75,14 @@ def loss_of(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, Tensor]:
     return {"bce": nn.functional.binary_cross_entropy_with_logits(model(x), y)}
 
 
+def warm_up() -> None:
+    """Import what torch imports late, such as at the first optimiser step, before children fork."""
+    model = Toy()
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.zeros(2, 6)).sum().backward()
+    optimizer.step()
+
+
 def train(
     out: Path,
     *,
