@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.resource_tracker import ensure_running
 from multiprocessing.util import Finalize
 from typing import Any, Protocol
 
@@ -36,6 +37,9 @@ from stpn_data.errors import DataError, WorkerDied
 from stpn_data.sharing import Arena, receive_batch
 
 Sample = tuple[int, int]  # epoch, position in the source
+
+PRELOAD = "stpn_data.preload"  # imported once, by the process that workers are forked from
+START_SECONDS = 120.0  # a worker may take this long to come up, whatever the timeout
 
 
 class ClipSource(Protocol):
@@ -53,6 +57,11 @@ class ClipSource(Protocol):
     def name(self, position: int) -> str:
         """What to call a sample in an error."""
         ...
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A worker is up."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +124,14 @@ class WorkerPool:
         self._processes: list[BaseProcess] = []
         self._given: list[deque[list[Sample]]] = [deque() for _ in range(workers)]
         self._at: list[Sample | None] = [None] * workers
+        self._up = [False] * workers
         # Finalize also runs when the interpreter leaves, before multiprocessing joins its children
         self.close = Finalize(self, _kill, (self._processes, self._connections), exitpriority=0)
         context: Any = multiprocessing.get_context(start_method)
         if start_method == "forkserver":
-            context.set_forkserver_preload(["stpn_data.preload"])
+            context.set_forkserver_preload([PRELOAD])
+        if start_method != "fork":
+            ensure_running()  # the tracker they need; starting it would unblock signals again
         with _signals_blocked():
             for _ in range(workers):
                 ours, theirs = context.Pipe()
@@ -150,22 +162,24 @@ class WorkerPool:
             if isinstance(message, Batch):
                 return message
 
-    def _message(self, worker: int) -> Batch | _Begun | _Failed:
+    def _message(self, worker: int) -> Batch | _Ready | _Begun | _Failed:
         connection = self._connections[worker]
         sentinels = [process.sentinel for process in self._processes]
-        ready = wait([connection, *sentinels], self.timeout)
+        timeout = self.timeout if self._up[worker] else max(self.timeout, START_SECONDS)
+        ready = wait([connection, *sentinels], timeout)
         for other, sentinel in enumerate(sentinels):
             if sentinel in ready:
                 raise self._died(other)
         if not ready:
-            raise self._died(worker, f"gave no sign of life for {self.timeout:g} s")
+            raise self._died(worker, f"gave no sign of life for {timeout:g} s")
         try:
             return self._read(worker)
         except (EOFError, OSError) as error:
             raise self._died(worker) from error
 
-    def _read(self, worker: int) -> Batch | _Begun | _Failed:
+    def _read(self, worker: int) -> Batch | _Ready | _Begun | _Failed:
         message = self._connections[worker].recv()
+        self._up[worker] = True
         if isinstance(message, _Begun):
             self._at[worker] = message.sample
         elif isinstance(message, dict):
@@ -199,6 +213,7 @@ def _work(connection: Connection, source: ClipSource, divisor: int) -> None:
     torch.set_num_threads(1)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
+        connection.send(_Ready())
         while True:
             _serve(connection, source, divisor, connection.recv())
 
@@ -239,7 +254,8 @@ def _kill(processes: list[BaseProcess], connections: list[Connection]) -> None:
 def _signals_blocked() -> Iterator[None]:
     """Processes started in here are born with SIGTERM and SIGINT blocked; ours arrive afterwards.
 
-    An inherited mask leaves no moment in which a young worker could be hit.
+    An inherited mask leaves no moment in which a young worker, or the process it is forked from,
+    could be hit.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
