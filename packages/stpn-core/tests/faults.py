@@ -20,6 +20,10 @@ import torch
 SYSTEM_CALLS = ("open", "mkdir", "write", "fsync", "rename", "replace", "unlink", "rmdir")
 
 
+class Crash(BaseException):
+    """Stands for the death of this process, where forking a child to die would take too long."""
+
+
 class Counter:
     """An integer that a forked child writes and its parent reads."""
 
@@ -105,14 +109,19 @@ def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
 def failing(call: int, how: str) -> Iterator[list[str]]:
     """Let system call number `call` (from 0) that changes the disk fail; yields the calls made.
 
-    `how`: "die" kills this process before it; "ENOSPC" and "EIO" raise that error. A write does
-    half its work first. -1 never fails, for counting.
+    `how`: "die" kills this process before it; "crash" raises Crash, from here on no call reaches the
+    disk, as after a death; "ENOSPC" and "EIO" raise that error. A write does half its work first.
+    -1 never fails, for counting.
     """
     real = {name: getattr(os, name) for name in SYSTEM_CALLS}
     made: list[str] = []
+    crashed = False
 
     def wrap(name: str) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
+            nonlocal crashed
+            if crashed:
+                raise Crash
             if name == "open" and not args[1] & os.O_CREAT:
                 return real[name](*args, **kwargs)
             made.append(name)
@@ -121,6 +130,9 @@ def failing(call: int, how: str) -> Iterator[list[str]]:
                     real["write"](args[0], args[1][: len(args[1]) // 2])
                 if how == "die":
                     os.kill(os.getpid(), signal.SIGKILL)
+                if how == "crash":
+                    crashed = True
+                    raise Crash
                 raise OSError(getattr(errno, how), os.strerror(getattr(errno, how)))
             return real[name](*args, **kwargs)
 
