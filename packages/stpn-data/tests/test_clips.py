@@ -128,6 +128,26 @@ def test_support_dropout_and_swap(make_index: MakeIndex) -> None:
     assert 25 < swapped < 62
 
 
+def test_support_settings_leave_the_key_frame_alone(make_index: MakeIndex) -> None:
+    index = make_index((6, 6))
+    transform = TrainTransform((60, 70, 80), 120, crop_short_sides=(70,), crop_range=(50, 70))
+    plain, *others = (
+        ClipDataset(index, transform, **settings)
+        for settings in (
+            {},
+            {"count": 0},
+            {"count": 6, "reach": 2},
+            {"support_dropout": 1.0},
+            {"support_swap": 1.0},
+        )
+    )
+    for position in range(12):
+        for other in others:
+            a, b = plain[0, position], other[0, position]
+            assert torch.equal(a.frame, b.frame)
+            assert torch.equal(a.boxes, b.boxes)
+
+
 def test_swap_with_one_video_keeps_it(make_index: MakeIndex) -> None:
     clip = ClipDataset(make_index((6,)), PLAIN, support_swap=1.0)[0, 2]
     assert clip.valid.all()

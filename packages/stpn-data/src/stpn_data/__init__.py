@@ -9,10 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stpn_data.batch import Batch as Batch
+    from stpn_data.batch import Clip as Clip
+    from stpn_data.batch import collate as collate
+    from stpn_data.batch import normalise as normalise
     from stpn_data.boxes import CleanBoxes as CleanBoxes
     from stpn_data.boxes import clean_boxes as clean_boxes
     from stpn_data.classes import VID_NAMES as VID_NAMES
     from stpn_data.classes import VID_WNIDS as VID_WNIDS
+    from stpn_data.clips import ClipDataset as ClipDataset
     from stpn_data.datasets import open_dataset as open_dataset
     from stpn_data.errors import DataError as DataError
     from stpn_data.errors import WorkerDied as WorkerDied
@@ -24,11 +29,28 @@ if TYPE_CHECKING:
     from stpn_data.index import build_index as build_index
     from stpn_data.index import concat as concat
     from stpn_data.index import require_present as require_present
+    from stpn_data.loader import TrainingLoader as TrainingLoader
+    from stpn_data.loader import training_loader as training_loader
     from stpn_data.readers.coco_vid import read_coco_vid as read_coco_vid
     from stpn_data.readers.imagenet_det import read_imagenet_det as read_imagenet_det
     from stpn_data.readers.imagenet_vid import read_imagenet_vid as read_imagenet_vid
     from stpn_data.readers.own import read_frames_folder as read_frames_folder
     from stpn_data.readers.own import read_own as read_own
+    from stpn_data.sequence import EvalFrame as EvalFrame
+    from stpn_data.sequence import EvalVideo as EvalVideo
+    from stpn_data.sequence import evaluation_videos as evaluation_videos
+    from stpn_data.sequence import shard_videos as shard_videos
+    from stpn_data.shots import shot_changed as shot_changed
+    from stpn_data.support import OnlinePolicy as OnlinePolicy
+    from stpn_data.support import UniformPolicy as UniformPolicy
+    from stpn_data.support import WindowPolicy as WindowPolicy
+    from stpn_data.support import bilateral as bilateral
+    from stpn_data.support import online as online
+    from stpn_data.support import parse_policy as parse_policy
+    from stpn_data.support import uniform as uniform
+    from stpn_data.support import window as window
+    from stpn_data.transforms import EvalResize as EvalResize
+    from stpn_data.transforms import TrainTransform as TrainTransform
     from stpn_data.video import VideoFrame as VideoFrame
     from stpn_data.video import VideoSource as VideoSource
     from stpn_data.video import open_video as open_video
@@ -60,6 +82,28 @@ _HOME = {
     "read_coco_vid": "readers.coco_vid",
     "read_own": "readers.own",
     "read_frames_folder": "readers.own",
+    "OnlinePolicy": "support",
+    "UniformPolicy": "support",
+    "WindowPolicy": "support",
+    "bilateral": "support",
+    "online": "support",
+    "parse_policy": "support",
+    "uniform": "support",
+    "window": "support",
+    "shot_changed": "shots",
+    "Batch": "batch",
+    "Clip": "batch",
+    "collate": "batch",
+    "normalise": "batch",
+    "EvalResize": "transforms",
+    "TrainTransform": "transforms",
+    "ClipDataset": "clips",
+    "TrainingLoader": "loader",
+    "training_loader": "loader",
+    "EvalFrame": "sequence",
+    "EvalVideo": "sequence",
+    "evaluation_videos": "sequence",
+    "shard_videos": "sequence",
 }
 
 

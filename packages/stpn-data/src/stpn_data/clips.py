@@ -108,15 +108,18 @@ class ClipDataset:
                 return _with_skipped(clip, skipped)
 
     def _clip(self, epoch: int, position: int) -> Clip:
+        # Streams of their own: settings of the support leave geometry and degradation as they are,
+        # so that runs which differ in support alone can be compared.
         rng = np.random.default_rng([self.seed, epoch, position])
+        of_support, of_geometry, of_degradation = rng.spawn(3)
         key = int(self.keys[position])
-        support = self._draw_support(rng, key)
+        support = self._draw_support(of_support, key)
         images = self._decode([key, *support])
         size = (images[0].shape[-2], images[0].shape[-1])
-        geometry = self.transform.draw(rng, size, 1 + self.count)
+        geometry = self.transform.draw(of_geometry, size, 1 + self.count)
         labels = self._support_labels(support, size, geometry[1:])
         if self.degrade is not None:
-            images = list(self.degrade(torch.stack(images), rng))
+            images = list(self.degrade(torch.stack(images), of_degradation))
         placed = _place(images, geometry)
         shape = (self.count, *placed[0].shape)
         found = self.index.boxes_of(key)
