@@ -1,28 +1,21 @@
-"""Streams equal the plain definition, are blind to the future, bounded, and never mix."""
+"""Streams equal the plain definition, are blind to the future, and bounded."""
 
 from __future__ import annotations
 
 import copy
-import os
-import sys
-import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from stpn_core.errors import InputError
-from stpn_core.predictors import create_predictor
 from stpn_core.stpn import STPN
 from stpn_core.streaming import (
     StreamOutput,
-    StreamState,
     SupportPolicy,
     finish,
     prompts_for,
@@ -30,125 +23,13 @@ from stpn_core.streaming import (
     start_stream,
     step,
 )
-from stpn_core.vit import create_vit
 
-
-@dataclass(frozen=True)
-class Online:
-    """The last `count` lattice frames before t."""
-
-    count: int = 2
-    stride: int = 4
-    lookahead: int = 0
-
-    def indices(self, t: int, length: int | None) -> list[int]:
-        last = (t - 1) // self.stride * self.stride
-        first = last - (self.count - 1) * self.stride
-        return [i for i in range(first, last + 1, self.stride) if i >= 0]
-
-    def is_support(self, t: int) -> bool:
-        return t % self.stride == 0
-
-
-@dataclass(frozen=True)
-class Window:
-    """Lattice frames on both sides of t."""
-
-    per_side: int = 2
-    stride: int = 4
-
-    @property
-    def lookahead(self) -> int:
-        return self.per_side * self.stride
-
-    def indices(self, t: int, length: int | None) -> list[int]:
-        after = [i for i in range(t + 1, t + self.lookahead + 1) if i % self.stride == 0]
-        before = Online(self.per_side, self.stride).indices(t, length)
-        return before + [i for i in after if length is None or i < length]
-
-    def is_support(self, t: int) -> bool:
-        return t % self.stride == 0
-
-
-@dataclass(frozen=True)
-class Exact:
-    """t - S and t + S: every frame supports others."""
-
-    stride: int = 3
-
-    @property
-    def lookahead(self) -> int:
-        return self.stride
-
-    def indices(self, t: int, length: int | None) -> list[int]:
-        last = t + self.stride if length is None else length - 1
-        return [i for i in (t - self.stride, t + self.stride) if 0 <= i <= last]
-
-    def is_support(self, t: int) -> bool:
-        return True
-
-
-@dataclass(frozen=True)
-class Whole:
-    """Three frames over the whole video, which a stream cannot know."""
-
-    lookahead: int = sys.maxsize
-
-    def indices(self, t: int, length: int | None) -> list[int]:
-        assert length is not None
-        return [0, length // 2, length - 1]
-
-    def is_support(self, t: int) -> bool:
-        return True
-
-
-POLICIES: list[SupportPolicy] = [Online(), Window(), Exact()]
-
-
-def build(predictor: str | None = "transformer", deep: bool = False, depth: int = 2) -> STPN:
-    torch.manual_seed(0)
-    encoder = create_vit(
-        "vit_tiny_patch16_224",
-        pyramid_dim=None,
-        img_size=32,
-        embed_dim=16,
-        depth=depth,
-        num_heads=2,
-    )
-    dims = encoder.prompt_dims if deep else encoder.prompt_dim
-    made = predictor and create_predictor(
-        predictor, support_dim=encoder.support_dim, prompt_dims=dims, num_prompts=3
-    )
-    return STPN(encoder, made or None).eval()
+from .stream_toys import POLICIES, Online, Whole, Window, build, run, same, video
 
 
 @pytest.fixture(scope="module")
 def stpn() -> STPN:
     return build()
-
-
-def video(length: int, seed: int = 0, size: int = 32) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return list(torch.randn(length, 3, size, size, generator=generator))
-
-
-def run(
-    stpn: STPN, frames: Sequence[Tensor], state: StreamState, cuts: Collection[int] = ()
-) -> list[StreamOutput]:
-    outputs = []
-    for i, frame in enumerate(frames):
-        ready, state = step(stpn, state, frame, new_shot=i in cuts)
-        outputs += ready
-    return outputs + finish(stpn, state)
-
-
-def same(a: Sequence[StreamOutput], b: Sequence[StreamOutput]) -> bool:
-    return len(a) == len(b) and all(
-        x.index == y.index
-        and x.has_prompt == y.has_prompt
-        and all(torch.equal(m, n) for m, n in zip(x.features.maps, y.features.maps, strict=True))
-        for x, y in zip(a, b, strict=True)
-    )
 
 
 @given(
@@ -349,71 +230,3 @@ def test_a_policy_that_asks_for_frames_it_denies(stpn: STPN) -> None:
 
     with pytest.raises(InputError, match=r"support frames \[0\] are not in memory"):
         run(stpn, video(3), start_stream(Denying()))
-
-
-def test_streams_in_threads_do_not_mix(stpn: STPN) -> None:
-    """Eight threads on one model; one is fed NaN, one is closed midway."""
-    videos = [video(50, seed) for seed in range(8)]
-    videos[2] = [torch.full_like(frame, torch.nan) for frame in videos[2]]
-    videos[5] = videos[5][:25]
-    serial = [run(stpn, frames, start_stream(Window())) for frames in videos]
-    results: list[list[StreamOutput]] = [[] for _ in videos]
-
-    def worker(i: int) -> None:
-        results[i] = run(stpn, videos[i], start_stream(Window()))
-
-    threads = [threading.Thread(target=worker, args=(i,)) for i in range(len(videos))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    clean = [i for i in range(8) if i != 2]
-    assert all(same(results[i], serial[i]) for i in clean)
-    assert all(torch.isfinite(o.features.maps[0]).all() for i in clean for o in results[i])
-    assert len(results[2]) == 50
-    assert results[2][20].features.maps[0].isnan().all()
-    # Streams that share a state would be seen: this is what mixing two videos looks like.
-    assert not same(
-        results[0], run(stpn, [*videos[0][:40], *videos[1][40:]], start_stream(Window()))
-    )
-
-
-def _resources() -> tuple[float, int, int]:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    kib = pages * os.sysconf("SC_PAGE_SIZE") / 1024
-    return kib, len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
-
-
-def _growth(frames: Iterator[Any], count: int, warm_up: int) -> tuple[float, int, int]:
-    """KiB per frame (least squares over samples every 200 frames), new descriptors, new threads."""
-    samples = []
-    for i in range(count):
-        next(frames)
-        if i >= warm_up and i % 200 == 0:
-            samples.append((i, *_resources()))
-    x = torch.tensor([s[0] for s in samples], dtype=torch.float64)
-    y = torch.tensor([s[1] for s in samples], dtype=torch.float64)
-    slope = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
-    return slope.item(), samples[-1][2] - samples[0][2], samples[-1][3] - samples[0][3]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc to measure memory")
-def test_memory_is_flat_over_ten_thousand_frames() -> None:
-    stpn = build(depth=1)
-    leaked = []
-
-    def endless(leak: bool) -> Iterator[None]:
-        frames, state = video(8, size=64), start_stream(Window(2, 8))
-        while True:
-            for frame in frames:
-                _, state = step(stpn, state, frame)
-                if leak:
-                    leaked.append(b"\1" * 8192)
-                yield
-
-    slope, descriptors, threads = _growth(endless(leak=False), 10_000, warm_up=1_000)
-    assert slope <= 0.5
-    assert (descriptors, threads) == (0, 0)
-    leaking, _, _ = _growth(endless(leak=True), 2_000, warm_up=400)
-    assert leaking > 4
