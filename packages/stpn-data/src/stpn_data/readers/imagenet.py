@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from stpn_data.classes import VID_NAMES, VID_WNIDS, label_table
 from stpn_data.defects import Defect, OnDefect
@@ -80,9 +83,10 @@ def settle_classes(
         classes = read_classes(base / "classes.txt")
     if classes is not None:
         table = label_table(classes)
-        for name in names:
+        for label, name in enumerate(names):
             if name not in table:
-                on_defect(_unknown(base, name, f"not among the {len(classes)} classes given"))
+                place = _first_with(index, label, base)
+                on_defect(_unknown(place, name, f"not among the {len(classes)} classes given"))
         return _with_classes(index, classes, names)
     ours = [name for name in names if name not in VID_WNIDS]
     if not ours:
@@ -92,7 +96,7 @@ def settle_classes(
     if mixed:
         others = ", ".join(name for name in found if name not in VID_WNIDS)
         text = f"used beside ImageNet VID's own; list all classes in {base / 'classes.txt'}"
-        on_defect(_unknown(base, others[:200], text))
+        on_defect(_unknown(str(base), others[:200], text))
         return _with_classes(index, VID_NAMES, names)
     return _with_classes(index, found, names)
 
@@ -111,10 +115,15 @@ def read_classes(path: Path) -> tuple[str, ...]:
 
 
 def _with_classes(index: VideoIndex, classes: Sequence[str], names: Sequence[str]) -> VideoIndex:
-    from dataclasses import replace
-
     return relabel(replace(index, classes=tuple(classes)), names, label_table(classes))
 
 
-def _unknown(base: Path, name: str, text: str) -> Defect:
-    return Defect("class", str(base), f"class {name!r} in the annotations is {text}")
+def _first_with(index: VideoIndex, label: int, base: Path) -> str:
+    """The first frame with a box of `label`, for a message."""
+    box = int(np.argmax(index.labels == label))
+    frame = int(np.searchsorted(index.box_start, box, side="right")) - 1
+    return f"{base}: {index.frame_name(frame)}"
+
+
+def _unknown(place: str, name: str, text: str) -> Defect:
+    return Defect("class", place, f"class {name!r} in the annotations is {text}")

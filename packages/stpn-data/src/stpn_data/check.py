@@ -1,0 +1,83 @@
+"""Audit of a data set: every defect, with file and place, in one pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stpn_data.audit_index import audit_images, audit_index
+from stpn_data.audit_lists import audit_vid_lists
+from stpn_data.datasets import Format, Layout, find_layout, read_layout
+from stpn_data.defects import Defect
+from stpn_data.errors import DataError
+from stpn_data.index import VideoIndex
+from stpn_data.readers.imagenet import find_base
+from stpn_data.readers.own import SPLITS
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What one split holds and what is wrong with it. `index` is None if it could not be read."""
+
+    split: str
+    index: VideoIndex | None
+    defects: tuple[Defect, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Defects by kind."""
+        return dict(sorted(Counter(defect.kind for defect in self.defects).items()))
+
+
+def check_dataset(
+    path: Path,
+    *,
+    split: str | None = None,
+    format: Format = "auto",
+    decode: bool = False,
+    progress: bool = True,
+) -> list[Audit]:
+    """Audit one split of the data set at `path`, or all it has.
+
+    Raises DataError only if there is no data set at `path`.
+    """
+    return [
+        _check_split(layout, name, decode, progress)
+        for name, layout in splits_of(path, split, format)
+    ]
+
+
+def splits_of(path: Path, split: str | None, format: Format) -> Iterator[tuple[str, Layout]]:
+    """The splits at `path` (or the one asked for) and where each lies."""
+    layout = find_layout(path, split or "train", format)
+    names = [split] if split else _splits(layout)
+    for name in names:
+        yield name, find_layout(path, name, format)
+
+
+def _splits(layout: Layout) -> list[str]:
+    if layout.format in ("imagenet_vid", "imagenet_det"):
+        part = "VID" if layout.format == "imagenet_vid" else "DET"
+        base = find_base(layout.root, part)
+        places = [base / "Data" / part, base / "Annotations" / part]
+        have = {p.name for place in places if place.is_dir() for p in place.iterdir() if p.is_dir()}
+        return [name for name in ("train", "val") if name in have] or sorted(have)
+    if layout.format == "own":
+        return [name for name in SPLITS if (layout.root / name).is_dir()] or ["train"]
+    return ["train"]
+
+
+def _check_split(layout: Layout, split: str, decode: bool, progress: bool) -> Audit:
+    defects: list[Defect] = []
+    try:
+        index = read_layout(layout, split, on_defect=defects.append, progress=progress)
+    except DataError as error:
+        return Audit(split, None, (*defects, Defect("unusable", str(layout.root), str(error))))
+    imagenet = layout.format in ("imagenet_vid", "imagenet_det")
+    defects += audit_index(index, annotate_all=imagenet)
+    if layout.format == "imagenet_vid":
+        defects += audit_vid_lists(find_base(layout.root, "VID"), split, index)
+    defects += audit_images(index, decode=decode, progress=progress)
+    return Audit(split, index, tuple(dict.fromkeys(defects)))

@@ -1,0 +1,84 @@
+"""What a data set holds, counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stpn_data.check import splits_of
+from stpn_data.datasets import Format, open_dataset
+from stpn_data.index import VideoIndex
+
+_SMALL, _MEDIUM = 32**2, 96**2  # areas that bound COCO's small and medium objects
+_MOST_SIZES = 5
+
+
+def describe(path: Path, split: str | None = None, format: Format = "auto") -> dict[str, Any]:
+    """Counts for each split, ready for JSON. Raises DataError as `open_dataset` does."""
+    return {
+        "path": str(path),
+        "splits": {
+            name: _split(open_dataset(path, name, format=format), layout.format)
+            for name, layout in splits_of(path, split, format)
+        },
+    }
+
+
+def describe_text(found: dict[str, Any]) -> str:
+    """The same for people."""
+    lines = [found["path"]]
+    for name, split in found["splits"].items():
+        lines.append(
+            f"\n{name} ({split['format']}): {split['videos']} videos, {split['frames']} frames "
+            f"({split['annotated']} annotated, {split['missing']} missing), {split['keys']} key frames"
+        )
+        shortest, median, longest = split["video_lengths"]
+        lines.append(f"  frames in a video: {shortest} to {longest}, median {median}")
+        for size, count in split["sizes"].items():
+            lines.append(f"  {size}: {count} frames")
+        areas = ", ".join(f"{count} {kind}" for kind, count in split["areas"].items())
+        lines.append(f"  {split['boxes']} boxes ({areas}), {split['tracks']} tracks")
+        lines += [f"  {'class':24}{'boxes':>9}{'tracks':>9}"] if split["classes"] else []
+        for label, (boxes, tracks) in split["classes"].items():
+            lines.append(f"  {label:24}{boxes:>9}{tracks:>9}")
+        lines += [f"  note: {note}" for note in split["notes"]]
+    return "\n".join(lines)
+
+
+def _split(index: VideoIndex, format: str) -> dict[str, Any]:
+    lengths = np.diff(index.video_start)
+    sizes = Counter(f"{w}×{h}" if w else "size not annotated" for w, h in index.sizes.tolist())
+    sides = index.boxes[:, 2:] - index.boxes[:, :2]
+    area = sides.prod(axis=1)
+    owner = np.repeat(np.arange(index.num_frames), np.diff(index.box_start))
+    video = np.searchsorted(index.video_start, owner, side="right") - 1
+    known = index.tracks >= 0
+    tracks = np.unique(
+        np.stack([video[known], index.tracks[known], index.labels[known]], axis=1), axis=0
+    )
+    boxes_of = np.bincount(index.labels, minlength=len(index.classes))
+    tracks_of = np.bincount(tracks[:, 2], minlength=len(index.classes))
+    return {
+        "format": format,
+        "videos": index.num_videos,
+        "frames": index.num_frames,
+        "annotated": int(index.annotated.sum()),
+        "missing": int((~index.present).sum()),
+        "keys": len(index.keys),
+        "video_lengths": [int(lengths.min()), int(np.median(lengths)), int(lengths.max())],
+        "sizes": dict(sizes.most_common(_MOST_SIZES)),
+        "boxes": len(index.boxes),
+        "tracks": len(tracks),
+        "areas": {
+            "small": int((area < _SMALL).sum()),
+            "medium": int(((area >= _SMALL) & (area < _MEDIUM)).sum()),
+            "large": int((area >= _MEDIUM).sum()),
+        },
+        "classes": {
+            name: [int(boxes_of[i]), int(tracks_of[i])] for i, name in enumerate(index.classes)
+        },
+        "notes": list(index.notes),
+    }
