@@ -36,10 +36,10 @@ class STPN(nn.Module):
     def embed_support(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
         """Support frames (B, K, 3, H, W) to support tokens (B, K, h, w, C).
 
-        valid (B, K): frames marked False are replaced by zeros first, whatever they hold.
+        valid (B, K) bool: frames marked False are replaced by zeros first, whatever they hold.
+        Stochastic depth is never applied; gradients flow only with `support_grad`.
         """
-        if frames.ndim != 5:
-            raise InputError(f"support frames must be (B, K, 3, H, W), got {tuple(frames.shape)}")
+        _check(frames, valid)
         if valid is not None:
             frames = frames.masked_fill(~valid[:, :, None, None, None], 0)
         with torch.set_grad_enabled(self.support_grad and torch.is_grad_enabled()):
@@ -87,8 +87,20 @@ class STPN(nn.Module):
         """
         if self.predictor is None or support is None or support.shape[1] == 0:
             return self.encoder(images)
+        _check(support, valid, len(images))
         prompts = self.predict_prompts(self.embed_support(support, valid), valid)
         return self.encode(images, prompts, None if valid is None else valid.any(1))
+
+
+def _check(frames: Tensor, valid: Tensor | None, batch: int | None = None) -> None:
+    shape = tuple(frames.shape)
+    if frames.ndim != 5 or (batch is not None and len(frames) != batch):
+        rows = "B" if batch is None else f"B={batch}"
+        raise InputError(f"support frames must be ({rows}, K, 3, H, W), got {shape}")
+    if valid is not None and (valid.shape != shape[:2] or valid.dtype != torch.bool):
+        raise InputError(
+            f"valid must be bool of shape {shape[:2]}, got {valid.dtype} of {tuple(valid.shape)}"
+        )
 
 
 def _rows(prompts: Prompts, index: Tensor) -> Prompts:

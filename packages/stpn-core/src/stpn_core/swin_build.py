@@ -53,6 +53,8 @@ def swin_sizes(name: str, **arch: Any) -> SwinSizes:
         raise InputError(f"{name} takes no option {unknown[0]!r}; it takes {', '.join(free)}")
     sizes = replace(_SIZES[name], **arch)
     sizes = replace(sizes, depths=tuple(sizes.depths), num_heads=tuple(sizes.num_heads))
+    if sizes.window < 2:
+        raise InputError(f"window must be at least 2 tokens, got {sizes.window}")
     if len(sizes.depths) != len(sizes.num_heads):
         raise InputError(f"depths {sizes.depths} and num_heads {sizes.num_heads} differ in length")
     for stage, heads in enumerate(sizes.num_heads):

@@ -34,6 +34,10 @@ def create_predictor(
     """
     deep = not isinstance(prompt_dims, int)
     dims = tuple(prompt_dims) if not isinstance(prompt_dims, int) else (prompt_dims,)
+    if num_prompts < 1:
+        raise InputError(f"num_prompts must be at least 1, got {num_prompts}")
+    if not dims or min(dims) < 1:
+        raise InputError(f"prompt_dims must be positive widths, got {prompt_dims}")
     sizes: dict[str, Any] = {
         "support_dim": support_dim,
         "prompt_dim": dims[0],

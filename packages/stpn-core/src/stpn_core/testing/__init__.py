@@ -1,0 +1,18 @@
+"""Conformance suites: what every encoder, predictor and STPN model must hold.
+
+Inherit from one of the classes in a test module and say how to build the thing:
+
+    class TestMyEncoder(EncoderConformance):
+        def build(self, **options):
+            return MyEncoder(**options)
+
+Everything is checked on the CPU with small random inputs. Set class attributes for other sizes.
+"""
+
+from __future__ import annotations
+
+from stpn_core.testing.encoder import EncoderConformance
+from stpn_core.testing.predictor import PredictorConformance
+from stpn_core.testing.stpn import StpnConformance
+
+__all__ = ["EncoderConformance", "PredictorConformance", "StpnConformance"]
