@@ -127,6 +127,16 @@ def test_an_image_without_objects_learns_background_and_divides_by_one_more():
     assert rpn.deltas.weight.grad is not None, "the loss stays connected, as data parallel needs"
 
 
+def test_an_image_without_background_divides_by_one_more():
+    pyramid, sizes = _pyramid(96, 128), torch.tensor([[96, 128]])
+    rpn = RPN(8, sampler=Sampler(1, 1.0, "first"), selection=ProposalSelection())
+    dense, box = rpn(pyramid, sizes), torch.tensor([[10.0, 10.0, 50.0, 60.0]])
+    positive, negative = rpn.sampler(rpn.match(dense, 0, box))
+    assert (len(positive), len(negative)) == (1, 0)
+    expected = torch.nn.functional.softplus(-dense.logits[0, positive[0]]) / 2
+    assert_close(rpn.loss(dense, [box])["loss_rpn_cls"], expected)
+
+
 def test_batch_loss_averages_over_all_samples():
     rpn, sizes = _rpn(samples=64), torch.tensor([[96, 128], [96, 128]])
     pyramid = _pyramid(96, 128, batch=2)
