@@ -70,8 +70,9 @@ class Geometry:
         sx, sy = self.scale
         kept = torch.isfinite(boxes).all(1).nonzero().squeeze(1)
         x1, y1, x2, y2 = boxes[kept].float().unbind(1)
-        x1, x2 = ((x - left).clamp(0, width) * sx for x in (x1, x2))
-        y1, y2 = ((y - top).clamp(0, height) * sy for y in (y1, y2))
+        # the last clamp takes off what rounding puts outside
+        x1, x2 = (((x - left).clamp(0, width) * sx).clamp(max=self.size[1]) for x in (x1, x2))
+        y1, y2 = (((y - top).clamp(0, height) * sy).clamp(max=self.size[0]) for y in (y1, y2))
         if self.flip:
             x1, x2 = self.size[1] - x2, self.size[1] - x1
         placed = torch.stack([x1, y1, x2, y2], 1)
