@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stpn_data.synthesize.pattern import balanced, pattern
+from stpn_data.synthesize.pattern import Field, balanced, pattern
 
-RIM = 0.2  # share of the radius: plain, never hidden by an occluder, shows where the object ends
+RIM = 0.22  # share of the radius: plain, never hidden by an occluder, shows where the object ends
 CONTRAST = 0.36  # standard deviation of the pattern as a share of the colour
 PERIODS = 5.0  # of the pattern across the object
 
+Box = tuple[float, float, float, float]  # outer edges: x1, y1, x2, y2
 Layer = NDArray[np.float32]  # (4,H,W) red, green, blue times coverage, and coverage 0..1
 
 
@@ -47,7 +48,8 @@ class Pose:
 @dataclass(frozen=True)
 class Drawing:
     layer: Layer
-    box: tuple[float, float, float, float]  # outer edges of the outline: x1, y1, x2, y2
+    box: Box  # of the outline
+    inside: Box  # of the part within the rim
 
 
 def draw_body(rng: np.random.Generator) -> Body:
@@ -83,14 +85,15 @@ def period_of(body: Body, radius: float) -> float:
 
 def draw(body: Body, pose: Pose, label: str | None, height: int, width: int) -> Drawing:
     """The body alone on an empty canvas; `label` None leaves its inside plain."""
-    x = np.arange(width, dtype=np.float32)[None, :] + np.float32(0.5 - pose.x)
-    y = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5 - pose.y)
-    cos, sin = np.float32(math.cos(pose.angle)), np.float32(math.sin(pose.angle))
-    along, across = cos * x + sin * y, cos * y - sin * x
-    stretch = np.float32(math.sqrt(body.aspect))
+    stretch = math.sqrt(body.aspect)
+    reach = 1.5 * pose.radius * max(stretch, 1 / stretch) + 2  # corners and lobes included
+    left, right = _between(pose.x - reach, pose.x + reach, width)
+    top, bottom = _between(pose.y - reach, pose.y + reach, height)
+    x = np.arange(left, right, dtype=np.float32)[None, :] + np.float32(0.5 - pose.x)
+    y = np.arange(top, bottom, dtype=np.float32)[:, None] + np.float32(0.5 - pose.y)
+    along, across = _turned(x, y, pose.angle)
     u, v = along / (pose.radius * stretch), across * stretch / pose.radius
-    theta = np.arctan2(v, u)
-    outline = 1 + body.lobe_depth * np.cos(body.lobes * theta)
+    outline = 1 + body.lobe_depth * np.cos(body.lobes * np.arctan2(v, u))
     norm = (np.abs(u) ** body.corner + np.abs(v) ** body.corner) ** (1 / body.corner) / outline
     thinner = pose.radius * min(stretch, 1 / stretch)
     coverage = np.clip((1 - norm) * thinner + 0.5, 0, 1)
@@ -100,24 +103,37 @@ def draw(body: Body, pose: Pose, label: str | None, height: int, width: int) -> 
     ink = np.zeros_like(norm)
     if label is not None:
         period = period_of(body, pose.radius)
-        cos, sin = np.float32(math.cos(body.turn)), np.float32(math.sin(body.turn))
-        px, py = along / np.float32(period), across / np.float32(period)
-        field = pattern(
-            label,
-            cos * px + sin * py + np.float32(body.shift[0]),
-            cos * py - sin * px + np.float32(body.shift[1]),
-        )
-        ink = CONTRAST * balanced(field, inside * shade)
+        px, py = _turned(along / period, across / period, body.turn)
+        field = pattern(label, px + body.shift[0], py + body.shift[1])
+        ink = CONTRAST * balanced(field, inside * shade, period)
     brightness = shade * (inside * (1 + ink) + (1 - inside) * body.rim)
     colour = np.array(body.colour, dtype=np.float32)[:, None, None]
-    layer = np.concatenate([colour * brightness * coverage, coverage[None]]).astype(np.float32)
-    return Drawing(layer, _box(coverage))
+    layer = np.zeros((4, height, width), dtype=np.float32)
+    layer[:3, top:bottom, left:right] = colour * brightness * coverage
+    layer[3, top:bottom, left:right] = coverage
+    corner = (left, top)
+    return Drawing(layer, _bounds(coverage >= 0.5, corner), _bounds(inside > 0, corner))
 
 
-def _box(coverage: NDArray[np.float32]) -> tuple[float, float, float, float]:
-    """Edges of the pixels that are at least half covered; an empty box where none is."""
-    columns = np.flatnonzero((coverage >= 0.5).any(axis=0))
-    rows = np.flatnonzero((coverage >= 0.5).any(axis=1))
+def _between(first: float, last: float, size: int) -> tuple[int, int]:
+    low = min(max(math.floor(first), 0), size)
+    return low, min(max(math.ceil(last), low), size)
+
+
+def _turned(x: Field, y: Field, angle: float) -> tuple[Field, Field]:
+    cos, sin = math.cos(angle), math.sin(angle)
+    return cos * x + sin * y, cos * y - sin * x
+
+
+def _bounds(mask: NDArray[np.bool_], corner: tuple[int, int]) -> Box:
+    """Outer edges of the pixels in `mask`, whose first pixel is `corner`; zeros where none is."""
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     if len(columns) == 0:
         return (0.0, 0.0, 0.0, 0.0)
-    return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+    x, y = corner
+    return (
+        float(x + columns[0]),
+        float(y + rows[0]),
+        float(x + columns[-1] + 1),
+        float(y + rows[-1] + 1),
+    )

@@ -1,7 +1,7 @@
 """The classes: patterns that differ in their drawing and in nothing a blur leaves behind.
 
 All are drawn at the same spatial period with the same mean and the same contrast. What a wide blur
-or an occluder leaves of an object is its outline and its mean colour, which say nothing of the class.
+or an occluder leaves of an object is its outline and its colour, which say nothing of the class.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from stpn_data.degrade.point_spread import PointSpread, blur
+
 Field = NDArray[np.floating]
 
 # In the order in which `--classes N` takes them: the most unlike first.
 PATTERNS = ("stripes", "checks", "dots", "rings", "zigzag", "rays", "grid", "bricks")
 
 RAYS = 14  # their period is the common one at the edge of the pattern, on average
+WIDE, PASSES = 0.55, 3  # Gaussian of the coarse shape in periods, and how often it is taken out
 TAU = np.float32(2 * math.pi)
 
 
@@ -54,15 +57,26 @@ def pattern(name: str, x: Field, y: Field) -> Field:
     return np.tanh(2.5 * wave, dtype=np.float32)
 
 
-def balanced(field: Field, weight: Field) -> Field:
-    """The field with weighted mean 0 and weighted standard deviation 1.
+def balanced(field: Field, weight: Field, period: float) -> Field:
+    """The field with mean 0 around every place and standard deviation 1 overall, weighted.
 
-    This is what makes all classes agree in mean colour and in contrast.
+    This is what makes all classes agree in colour, in contrast and in what a wide blur leaves: a
+    drawing that fills its disc with whole and broken periods has a coarse shape of its own, and
+    here it is taken out.
+
+    Args:
+        field, weight: (H,W); weight 0 where there is no pattern.
+        period: of the pattern in pixels.
     """
+    around = PointSpread(sigma=WIDE * period)
+    density = blur(weight.astype(np.float32), around, edge="constant") + np.float32(1e-3)
+    for _ in range(PASSES):
+        coarse = blur((field * weight).astype(np.float32), around, edge="constant")
+        field = field - coarse / density
     total = float(weight.sum()) + 1e-6
-    centred = field - np.float32((field * weight).sum() / total)
-    spread = math.sqrt(float((centred**2 * weight).sum()) / total) + 1e-6
-    return centred / np.float32(spread)
+    field = field - (field * weight).sum() / total
+    spread = math.sqrt(float((field**2 * weight).sum()) / total) + 1e-6
+    return field / spread
 
 
 def _hexagonal(x: Field, y: Field) -> Field:

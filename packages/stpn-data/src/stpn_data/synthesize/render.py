@@ -14,7 +14,7 @@ from stpn_data.degrade import degrade
 from stpn_data.degrade.frames import to_uint8
 from stpn_data.degrade.point_spread import PointSpread, blur
 from stpn_data.synthesize.background import crop, draw_background
-from stpn_data.synthesize.body import RIM, Drawing, Pose, draw, period_of
+from stpn_data.synthesize.body import Drawing, Pose, draw, period_of
 from stpn_data.synthesize.scene import Mover, Scene
 from stpn_data.synthesize.schedule import Spoil
 
@@ -104,8 +104,9 @@ def _spoiled(
         case "defocus":
             options = {"radius": DISC * period}
         case "occlusion":
-            boxes = np.array([_inside(drawing.box) for drawing in drawings])
-            options = {"targets": boxes, "start": t}
+            boxes = np.array([drawing.inside for drawing in drawings])
+            margin = np.array([-1, -1, 1, 1])  # soft edges
+            options = {"targets": boxes + margin, "start": t}
         case "low_light":
             rng = scene.rng(SPOIL, t)
             options = {"smoothing": SMOOTH * period}
@@ -121,13 +122,6 @@ def _streak(mover: Mover, t: int, severity: float) -> PointSpread:
     length = severity * STREAK * period
     angle = math.atan2(after.y - before.y, after.x - before.x)
     return PointSpread(line=length, angle=angle, sigma=SHAKE * length)
-
-
-def _inside(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    """The part of a box that the pattern takes up: all but the rim."""
-    x1, y1, x2, y2 = box
-    thin_x, thin_y = RIM * (x2 - x1) / 2, RIM * (y2 - y1) / 2
-    return (x1 + thin_x, y1 + thin_y, x2 - thin_x, y2 - thin_y)
 
 
 def _over(canvas: NDArray[np.float32], layer: NDArray[np.float32]) -> NDArray[np.float32]:
