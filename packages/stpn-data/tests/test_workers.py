@@ -31,7 +31,13 @@ def light_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No image is decoded here, so the decoding library need not be loaded; and no orphans."""
     monkeypatch.setattr(workers, "PRELOAD", "stpn_data.workers")
     yield
-    assert multiprocessing.active_children() == []
+    assert running() == []
+
+
+def running() -> list[int]:
+    """Process ids of the workers of all loaders."""
+    children = multiprocessing.active_children()
+    return [child.pid for child in children if child.name.startswith("stpn-data-worker")]
 
 
 def loader_with(fault: str, timeout: float = 60.0, workers: int = 2) -> TrainingLoader:
@@ -56,7 +62,7 @@ def test_a_dead_worker_is_an_error_that_names_the_sample(fault: str) -> None:
     flight = message.split("in flight were ")[1]
     assert all(f"clip-{position} " in flight for _, position in loader.order.batch(5))
     assert caught.value.exit_code == 6
-    assert multiprocessing.active_children() == []
+    assert running() == []
 
 
 @pytest.mark.parametrize("fault", STUCK)
@@ -65,7 +71,7 @@ def test_a_stuck_worker_is_an_error_after_the_timeout(fault: str) -> None:
     with pytest.raises(WorkerDied, match="gave no sign of life for 1 s while loading") as caught:
         take(loader, 6)
     assert f"while loading clip-{loader.source.at} " in str(caught.value)
-    assert multiprocessing.active_children() == []
+    assert running() == []
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -86,7 +92,7 @@ def test_without_a_fault_nothing_fails() -> None:
     """The control of the tests above: same source, same place, no fault."""
     with loader_with("", timeout=60) as loader:
         names = take(loader, 6)
-        assert len(multiprocessing.active_children()) == 2
+        assert len(running()) == 2
     assert f"clip-{loader.source.at}" in names[5]
 
 
@@ -101,7 +107,7 @@ def test_an_error_comes_after_the_batches_before_it() -> None:
 def test_sigterm_does_not_reach_workers_and_sigkill_does() -> None:
     with loader_with("") as loader:
         take(loader, 1)
-        pids = [child.pid for child in multiprocessing.active_children()]
+        pids = running()
         for pid in pids:
             os.kill(pid, signal.SIGTERM)
             os.kill(pid, signal.SIGINT)

@@ -133,9 +133,14 @@ class WorkerPool:
         if start_method != "fork":
             ensure_running()  # the tracker they need; starting it would unblock signals again
         with _signals_blocked():
-            for _ in range(workers):
+            for number in range(workers):
                 ours, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(theirs, source, divisor), daemon=True)
+                process = context.Process(
+                    target=_work,
+                    args=(theirs, source, divisor),
+                    name=f"stpn-data-worker-{number}",
+                    daemon=True,
+                )
                 process.start()
                 theirs.close()
                 self._connections.append(ours)
