@@ -28,6 +28,8 @@ Source = str | os.PathLike[str] | bytes | bytearray
 def decode_image(source: Source, *, expect_size: tuple[int, int] | None = None) -> Tensor:
     """Decode a JPEG, PNG, WebP, GIF (first frame) or BMP image into uint8 (3,H,W), RGB.
 
+    The three values of a pixel lie together in memory (channels last), as resizing likes it.
+
     `source` is a path or the bytes of a file; `expect_size` is the (width, height) the annotation
     states. Grey, palette, alpha (dropped), CMYK and 16-bit images are converted. Raises DataError
     that names the file: unreadable, not an image, cut off, over 50 megapixels, or not of the
@@ -99,4 +101,4 @@ def _decode_pillow(data: bytearray, kind: str) -> Tensor:
         else:
             clear = "transparency" in image.info or image.mode in ("LA", "PA")
             pixels = np.array((image.convert("RGBA") if clear else image).convert("RGB"))
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    return torch.from_numpy(pixels).permute(2, 0, 1)

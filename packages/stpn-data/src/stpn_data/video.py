@@ -33,7 +33,7 @@ class VideoFrame:
     """One decoded frame."""
 
     index: int  # 0, 1, 2 … without gaps
-    image: Tensor  # uint8 (3,H,W), RGB
+    image: Tensor  # uint8 (3,H,W), RGB, channels last in memory
     time: float  # seconds; from the file's time stamps, so a variable rate stays variable
     name: str  # file name without its ending, or the index as six digits
 
@@ -80,7 +80,7 @@ class VideoSource:
             self._reader = self._open_pass()
         self._fresh = False
         for index, decoded in enumerate(self._reader):
-            image = torch.from_numpy(decoded.pixels).permute(2, 0, 1).contiguous()
+            image = torch.from_numpy(decoded.pixels).permute(2, 0, 1)
             yield VideoFrame(index, image, decoded.time, decoded.name or f"{index:06d}")
 
     def close(self) -> None:
