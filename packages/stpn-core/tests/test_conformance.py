@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from stpn_core import STPN, create_encoder, create_predictor
 from stpn_core.encoder import PromptedEncoder
 from stpn_core.predictors import PromptPredictor
 from stpn_core.swin import SwinEncoder
-from stpn_core.testing import EncoderConformance, PredictorConformance, StpnConformance
+from stpn_core.testing import (
+    EncoderConformance,
+    PredictorConformance,
+    StpnConformance,
+    TaskConformance,
+)
 
 SIZES: dict[str, Any] = {"embed_dim": 16, "depths": (2, 1, 1), "num_heads": (2, 4, 8)}
 SMALLER: dict[str, Any] = {"embed_dim": 16, "depths": (2, 1), "num_heads": (2, 4)}
@@ -105,6 +111,37 @@ class TestShallowSwinWithStatic(TestShallowSwinWithAttention):
     name = "static"
     depths = (1, 1)
     reads_support = False
+
+
+class Classifier(nn.Module):
+    """The smallest task: one linear layer on the mean of the last map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        encoder = create_encoder("swin", **SMALLER)
+        predictor = create_predictor("attention", support_dim=32, prompt_dims=16)
+        self.stpn = STPN(encoder, predictor)
+        self.heads = nn.ModuleList(nn.Linear(dim, 5) for dim in encoder.channels)
+
+    def forward(self, *inputs: Any) -> Tensor:
+        maps = self.stpn(*inputs).maps
+        scores = (h(m.mean((2, 3))) for h, m in zip(self.heads, maps, strict=True))
+        return torch.stack(list(scores)).sum(0)
+
+
+class TestClassifier(TaskConformance):
+    def build(self) -> nn.Module:
+        return Classifier()
+
+    def stpn(self, model: nn.Module) -> STPN:
+        assert isinstance(model, Classifier)
+        return model.stpn
+
+    def outputs(self, model: nn.Module, *inputs: Tensor | None) -> list[list[Tensor]]:
+        return [[scores] for scores in model(*inputs)]
+
+    def loss(self, model: nn.Module, *inputs: Tensor | None) -> Tensor:
+        return F.cross_entropy(model(*inputs), torch.tensor([0, 1, 2]))
 
 
 def test_the_suite_notices_a_leak_between_rows() -> None:

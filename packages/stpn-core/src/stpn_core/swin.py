@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
+from timm.layers import ClassifierHead
 from timm.models.swin_transformer import (
-    ClassifierHead,
     PatchMerging,
     SwinTransformer,
     SwinTransformerBlock,

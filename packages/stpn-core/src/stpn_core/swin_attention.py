@@ -47,7 +47,8 @@ def window_attention(
             q, count = _prepend(pq, q), prompts.shape[1]
     out = _attend(q, k, v, _bias(attn, mask, q, k))
     tokens = out[:, :, :, count:].transpose(2, 3).flatten(3).unflatten(1, grid)
-    tokens = attn.proj(reverse(tokens, window, shift, height, width))
+    tokens = reverse(tokens, window, shift, height, width).flatten(1, 2)
+    tokens = attn.proj(tokens).unflatten(1, (height, width))
     if prompts is None or not keep_prompts:
         return tokens, None
     return tokens, attn.proj(out[:, :, :, :count].mean(1).transpose(1, 2).flatten(2))
@@ -64,11 +65,17 @@ def _prepend(prompt: Tensor, x: Tensor) -> Tensor:
 
 
 def _bias(attn: WindowAttention, mask: Tensor | None, q: Tensor, k: Tensor) -> Tensor:
-    """(1 or W, h, queries, keys): relative position bias plus mask, zero for prompts."""
-    bias = attn._get_rel_pos_bias().to(q.dtype)
+    """(1 or W, h, queries, keys): relative position bias plus mask, zero for prompts.
+
+    Its rows start at multiples of 8 elements in memory: CUDA's fused kernel copies it otherwise.
+    """
+    queries, keys = q.shape[3], k.shape[3]
+    window = attn.window_area
+    margin = (keys - window, -keys % 8, queries - window, 0)
+    bias = F.pad(attn._get_rel_pos_bias().to(q.dtype), margin)
     if mask is not None:
-        bias = bias + mask[:, None].to(q.dtype)
-    return F.pad(bias, (k.shape[3] - bias.shape[3], 0, q.shape[3] - bias.shape[2], 0))
+        bias = bias + F.pad(mask.to(q.dtype), margin)[:, None]
+    return bias[..., :keys]
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:

@@ -18,7 +18,9 @@ def partition(x: Tensor, window: int, shift: int) -> Tensor:
     border at sizes that are no multiple of the window).
     """
     height, width = x.shape[1:3]
-    x = F.pad(x, (0, 0, 0, -width % window, 0, -height % window))
+    below, right = -height % window, -width % window
+    if below or right:
+        x = F.pad(x, (0, 0, 0, right, 0, below))
     if shift:
         x = torch.roll(x, (-shift, -shift), (1, 2))
     x = x.unflatten(2, (-1, window)).unflatten(1, (-1, window))

@@ -1,4 +1,4 @@
-"""Conformance suites: what every encoder, predictor and STPN model must hold.
+"""Conformance suites: what every encoder, predictor, STPN model and task must hold.
 
 Inherit from one of the classes in a test module and say how to build the thing:
 
@@ -14,5 +14,6 @@ from __future__ import annotations
 from stpn_core.testing.encoder import EncoderConformance
 from stpn_core.testing.predictor import PredictorConformance
 from stpn_core.testing.stpn import StpnConformance
+from stpn_core.testing.task import TaskConformance
 
-__all__ = ["EncoderConformance", "PredictorConformance", "StpnConformance"]
+__all__ = ["EncoderConformance", "PredictorConformance", "StpnConformance", "TaskConformance"]
