@@ -93,6 +93,28 @@ def test_key_and_support_share_the_geometry(make_index: MakeIndex) -> None:
     assert not all(torch.equal(apart[0, i].support[0], apart[0, i].frame) for i in range(3))
 
 
+def test_labels_and_tracks_go_with_the_boxes_that_stay(make_index: MakeIndex) -> None:
+    index = make_index((1,))
+    left, right = [4, 4, 24, 24], [96, 56, 116, 76]  # no crop below holds both
+    index = replace(
+        index,
+        boxes=np.array([left, right], np.float32),
+        box_start=np.array([0, 2]),
+        labels=np.array([3, 5], np.int16),
+        tracks=np.array([30, 50], np.int32),
+        flags=np.zeros(2, np.uint8),
+    )
+    data = ClipDataset(index, TrainTransform((40,), 200, 1.0, (80,), (40, 50)))
+    stayed = set()
+    for epoch in range(60):
+        clip = data[epoch, 0]
+        assert len(clip.boxes) == len(clip.labels) == len(clip.tracks) < 2
+        assert clip.tracks.tolist() == (10 * clip.labels).tolist()
+        assert clip.support_labels.tolist() == clip.labels.tolist()
+        stayed.add(tuple(clip.labels.tolist()))
+    assert stayed == {(), (3,), (5,)}
+
+
 def test_a_still_image_supports_itself(make_index: MakeIndex) -> None:
     clip = ClipDataset(make_index((1,)), PLAIN, count=4)[0, 0]
     assert clip.valid.all()

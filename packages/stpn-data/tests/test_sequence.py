@@ -131,6 +131,10 @@ def test_shards_are_disjoint_complete_and_even(lengths: list[int], world_size: i
     assert max(loads) - min(loads) <= max(lengths, default=0)
 
 
+def test_frames_are_what_is_spread_evenly() -> None:
+    assert shard_videos([1, 1, 9, 1, 1, 1, 1, 1, 1, 1], 2) == [[2], [0, 1, 3, 4, 5, 6, 7, 8, 9]]
+
+
 def test_settings_that_make_no_sense(make_index: MakeIndex) -> None:
     for wrong in ({"threads": 0}, {"rank": 1}):
         with pytest.raises(DataError, match="cannot evaluate with"):

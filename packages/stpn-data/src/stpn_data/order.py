@@ -74,5 +74,4 @@ class BatchOrder:
         mixed = rng.permutation(np.concatenate(rest))
         mixed = mixed[: len(mixed) // self.batch_size * self.batch_size]
         batches = np.concatenate([*full, mixed]).reshape(-1, self.batch_size)
-        used = self.batches_per_epoch * self.world_size
-        return rng.permutation(batches)[:used][self.rank :: self.world_size]
+        return rng.permutation(batches)[self.rank :: self.world_size][: self.batches_per_epoch]
