@@ -160,9 +160,9 @@ def test_sigterm_saves_at_the_step_and_exits_143(tmp_path: Path, reference: Path
 
 
 def test_control_workers_that_heed_sigterm_spoil_the_stop(tmp_path: Path) -> None:
-    codes = []
-    for life in range(3):
-        finished = Counter()
+    code, life = 143, 0
+    while code == 143 and life < 10:  # a worker may happen to die after the trainer left
+        life, finished = life + 1, Counter()
 
         def work(life: int = life, f: Counter = finished) -> int:
             toy_training.ignore_signals = None  # type: ignore[assignment]
@@ -171,8 +171,8 @@ def test_control_workers_that_heed_sigterm_spoil_the_stop(tmp_path: Path) -> Non
         pid = fork(work)
         assert until(lambda f=finished: f.get() >= 5)
         os.killpg(pid, signal.SIGTERM)
-        codes.append(wait(pid))
-    assert any(code != 143 for code in codes), codes
+        code = wait(pid)
+    assert code != 143
 
 
 def test_no_worker_outlives_a_killed_trainer(tmp_path: Path) -> None:
