@@ -61,8 +61,8 @@ def _load(source: Source) -> tuple[bytearray, str]:
 def _decode(data: bytearray, header: ImageHeader, where: str) -> Tensor:
     try:
         if header.plain:
-            for at in header.exif:  # some decoders turn the image as EXIF says: hide the block
-                data[at : at + 4] = b"none"
+            for at in header.exif:  # torchcodec turns the image as EXIF says: hide the block
+                data[at] = 0xEF  # a segment of type APP15, which means nothing to anyone
             return _jpeg_decoder()(data)
         return _decode_pillow(data, header.format)
     except (RuntimeError, OSError, SyntaxError, ValueError, EOFError) as error:

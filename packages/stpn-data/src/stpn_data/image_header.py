@@ -22,7 +22,7 @@ class ImageHeader(NamedTuple):
     width: int
     height: int
     plain: bool  # an 8-bit grey or colour JPEG, which every JPEG decoder reads alike
-    exif: tuple[int, ...] = ()  # where EXIF blocks begin, JPEG only
+    exif: tuple[int, ...] = ()  # where the types of EXIF segments stand, JPEG only
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -97,7 +97,7 @@ def _jpeg(data: memoryview, where: str) -> ImageHeader:
             plain = bits == 8 and components in (1, 3)
             return _checked(ImageHeader("JPEG", width, height, plain, tuple(exif)), where)
         if kind == 0xE1 and bytes(data[at + 4 : at + 10]) == _EXIF:
-            exif.append(at + 4)
+            exif.append(at + 1)
         at += 2 + length
 
 

@@ -71,7 +71,7 @@ class FileDecoder:
                 f"flv, ogg, wmv, gif), or damaged at its start: {_reason(error)}"
             ) from error
         try:
-            self._stream = _picture_stream(self._container, path)
+            self._stream = _picture_stream(self._container, path, self._cut)
             context = self._stream.codec_context
             context.options = {"max_pixels": str(MAX_PIXELS)}
             context.thread_type = "AUTO"
@@ -85,9 +85,12 @@ class FileDecoder:
 
     def __iter__(self) -> Iterator[Decoded]:
         count, time = 0, -1 / self.fps
+        # AVI stores no time stamps; libav makes some up, in the order of decoding
+        stamped = self._container.format.name != "avi"
         try:
             for frame in self._frames():
-                time = float(frame.time) if frame.time is not None else time + 1 / self.fps
+                known = stamped and frame.time is not None
+                time = float(frame.time) if known else time + 1 / self.fps
                 pixels = self._pixels(frame)
                 if pixels is not None:
                     count += 1
@@ -144,13 +147,14 @@ class FileDecoder:
         return count if 0 < count <= os.stat(self.path).st_size else None
 
 
-def _picture_stream(container: Any, path: str) -> Any:
+def _picture_stream(container: Any, path: str, cut: bool | None) -> Any:
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:  # a cover is no video
             if stream.codec_context is None:
                 raise DataError(f"{path}: no decoder for its video")
             return stream
-    raise DataError(f"{path}: holds no video, only {_kinds(container)}")
+    why = "; the file is cut off" if cut else ""
+    raise DataError(f"{path}: holds no video, only {_kinds(container)}{why}")
 
 
 def _kinds(container: Any) -> str:

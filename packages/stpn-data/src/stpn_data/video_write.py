@@ -31,6 +31,8 @@ def write_video(
     """
     target = Path(path)
     partial = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+    if not 0 < fps <= 1000:
+        raise DataError(f"{target}: {fps} frames per second")
     try:
         count = _encode(partial, frames, fps, codec or _available())
         if count:
@@ -38,6 +40,8 @@ def write_video(
                 os.fsync(file.fileno())
             os.replace(partial, target)
         return count
+    except DataError:
+        raise
     except (FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{target}: the video cannot be written: {reason}") from error
@@ -50,11 +54,13 @@ def _available() -> str:
 
 
 def _encode(path: Path, frames: Iterable[Tensor], fps: float, codec: str) -> int:
-    if not 0 < fps <= 1000:
-        raise DataError(f"{path}: {fps} frames per second")
     count = 0
     stream: Any = None
-    with av.open(os.path.abspath(path), "w") as container:
+    try:
+        container = av.open(os.path.abspath(path), "w")
+    except ValueError as error:
+        raise DataError(f"{path.suffix or 'no ending'}: not the ending of a video file") from error
+    with container:
         for image in frames:
             pixels = image.permute(1, 2, 0).numpy()
             height, width = (max(2, side // 2 * 2) for side in pixels.shape[:2])
