@@ -12,7 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stpn_core.encoder import create_encoder
 from stpn_core.errors import InputError
+from stpn_core.predictors import create_predictor
 from stpn_core.stpn import STPN
 from stpn_core.streaming import (
     StreamOutput,
@@ -52,6 +54,23 @@ def test_stream_equals_offline_for_every_predictor(predictor: str) -> None:
     streamed = run(stpn, frames, start_stream(Window()))
     assert any(output.has_prompt for output in streamed)
     assert same(streamed, run_offline(stpn, frames, Window()))
+
+
+def test_swin_streams() -> None:
+    torch.manual_seed(0)
+    encoder = create_encoder("swin", embed_dim=8, depths=(2, 1), num_heads=(1, 2), mlp_ratio=2.0)
+    predictor = create_predictor(
+        "transformer", support_dim=encoder.support_dim, prompt_dims=encoder.prompt_dim, num_heads=2
+    )
+    stpn, frames = STPN(encoder, predictor).eval(), video(14, size=45)
+    assert same(run(stpn, frames, start_stream(Window())), run_offline(stpn, frames, Window()))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_stream_on_a_gpu() -> None:
+    stpn, frames = build().cuda(), [frame.cuda() for frame in video(14)]
+    assert same(run(stpn, frames, start_stream(Window())), run_offline(stpn, frames, Window()))
 
 
 def test_deep_prompts_stream() -> None:

@@ -275,6 +275,17 @@ def test_bf16_autocast_stays_close() -> None:
     assert 0 < (rough.float() - exact).abs().max() < 0.1
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@every_family
+def test_a_gpu_gives_the_same(name: str) -> None:
+    encoder, images = build(name), images_for(name)
+    prompts = prompts_for(encoder)
+    wanted = encoder(images, prompts).maps[0]
+    found = encoder.cuda()(images.cuda(), prompts.cuda()).maps[0].cpu()
+    torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
+
+
 def test_half_precision_weights_take_float_prompts() -> None:
     encoder = build("eva02_tiny_patch14_224").bfloat16()
     images = images_for("eva02_tiny_patch14_224").bfloat16()
@@ -327,10 +338,6 @@ class TestDinov3(Conformance):
 
 class TestDinov3Deep(TestDinov3):
     deep = True
-
-
-class TestMixedRope(Conformance):
-    name = "vit_small_patch16_rope_mixed_224"
 
 
 class TestPyramidOfDinov2(Conformance):

@@ -97,19 +97,25 @@ class VitEncoder(PromptedEncoder):
         blocks: Iterable[nn.Module],
         taps: Sequence[int],
     ) -> list[Tensor]:
-        """Patch tokens (B, h, w, D) after the blocks in `taps`, prefix and prompts stripped."""
+        """Patch tokens (B, h, w, D) after the blocks in `taps` (ascending), prefix and prompts
+        stripped.
+        """
         x, rope, (h, w) = self._tokens(images)
-        prefix = self.body.num_prefix_tokens
-        start = prefix  # where the patches start: behind the prefix and the prompts, if any
+        mixed = getattr(self.body, "rope_mixed", False)  # each block has a rotary table of its own
+        prefix, count, table = self.body.num_prefix_tokens, 0, rope
         tapped = []
         for i, block in enumerate(blocks):
             new = _prompts_before(prompts, i)
             if new is not None:
-                x = torch.cat([x[:, :prefix], new.to(x.dtype), x[:, start:]], dim=1)
-                start = prefix + new.shape[1]
-            x = self._run(block, x, self._rope_of_block(rope, i, start - prefix))
+                x = torch.cat([x[:, :prefix], new.to(x.dtype), x[:, prefix + count :]], dim=1)
+                if new.shape[1] != count:
+                    count = new.shape[1]
+                    table = None if rope is None else with_identity_rows(rope, count)
+            x = self._run(block, x, table[i] if mixed and table is not None else table)
             if i in taps:
-                tapped.append(x[:, start:].unflatten(1, (h, w)))
+                tapped.append(x[:, prefix + count :].unflatten(1, (h, w)))
+            if i == taps[-1]:
+                break
         return tapped
 
     def _tokens(self, images: Tensor) -> tuple[Tensor, Tensor | None, tuple[int, int]]:
@@ -126,20 +132,6 @@ class VitEncoder(PromptedEncoder):
         else:
             x, rope = body._pos_embed(x), None
         return body.norm_pre(x), rope, grid
-
-    def _rope_of_block(self, rope: Tensor | None, block: int, num_prompts: int) -> Tensor | None:
-        """The rotary table (..., N, 2d) of one block with `num_prompts` rows in front that rotate
-        nothing (sine 0, cosine 1): prompts have no place in the image.
-        """
-        if rope is None:
-            return None
-        if getattr(self.body, "rope_mixed", False):
-            rope = rope[block]
-        if not num_prompts:
-            return rope
-        rows = (*rope.shape[:-2], num_prompts, rope.shape[-1] // 2)
-        identity = torch.cat([rope.new_zeros(rows), rope.new_ones(rows)], dim=-1)
-        return torch.cat([identity, rope], dim=-2)
 
     def _run(self, block: nn.Module, x: Tensor, rope: Tensor | None) -> Tensor:
         options: dict[str, Any] = {"rope": rope} if isinstance(self.body, Eva) else {}
@@ -166,6 +158,15 @@ def _prompts_before(prompts: Prompts | None, block: int) -> Tensor | None:
     if isinstance(prompts, Tensor):
         return prompts if block == 0 else None
     return None if prompts is None else prompts[block]
+
+
+def with_identity_rows(rope: Tensor, count: int) -> Tensor:
+    """A rotary table (..., N, 2d) with `count` rows in front that rotate nothing (sine 0, cosine 1):
+    prompts have no place in the image.
+    """
+    rows = (*rope.shape[:-2], count, rope.shape[-1] // 2)
+    identity = torch.cat([rope.new_zeros(rows), rope.new_ones(rows)], dim=-1)
+    return torch.cat([identity, rope], dim=-2)
 
 
 def without_drop_path(module: nn.Module) -> nn.Module:
