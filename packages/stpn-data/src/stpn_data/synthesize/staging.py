@@ -36,13 +36,14 @@ def staged(out: Path, overwrite: bool) -> Iterator[Path]:
         raise DataError(f"{out}: cannot be written: {error}") from None
     try:
         yield stage
-        os.sync() if hasattr(os, "sync") else None  # one call for thousands of files
+        os.sync()  # one call for thousands of files
         _check_replaceable(out, overwrite)
         (stage / LOCK).unlink()
         if out.exists():
             shutil.rmtree(old, ignore_errors=True)
             out.rename(old)
         stage.rename(out)
+        _settle(out.parent)
         shutil.rmtree(old, ignore_errors=True)
     except BaseException:
         if old.exists() and not out.exists():
@@ -51,6 +52,15 @@ def staged(out: Path, overwrite: bool) -> Iterator[Path]:
         raise
     finally:
         os.close(lock)
+
+
+def _settle(folder: Path) -> None:
+    """The new name is on the disk, too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _check_replaceable(out: Path, overwrite: bool) -> None:
