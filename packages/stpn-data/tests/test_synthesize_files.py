@@ -337,7 +337,7 @@ def test_main_says_what_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_bins_of_severity() -> None:
-    assert [severity_bin(s) for s in (0.0, 0.1, 1 / 3, 0.5, 0.7, 1.0)] == [
+    assert [severity_bin(s) for s in (0.0, 0.1, 0.39, 0.4, 0.7, 1.0)] == [
         "clean",
         "mild",
         "mild",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -28,12 +27,7 @@ from stpn_data.synthesize.staging import staged
 
 SPLITS = ("train", "val")
 MOST_WORKERS = 8
-
-
-class Terminated(Exception):
-    """SIGTERM arrived."""
-
-    exit_code = 143
+STOPPED = 143  # exit code after SIGTERM
 
 
 @dataclass(frozen=True)
@@ -48,21 +42,20 @@ class Job:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Entry of `stpn data synthesize`. Returns the exit code; raises DataError for bad input."""
+    """Entry of `stpn data synthesize`. Returns the exit code; raises DataError for bad input.
+
+    Ctrl-C and SIGTERM (exit code 143) leave nothing behind.
+    """
     request = parse(argv)
     workers = request.workers or min(os.cpu_count() or 1, MOST_WORKERS)
-    try:
-        with _sigterm_raises():
-            out = synthesize(
-                request.out,
-                request.arguments,
-                workers=workers,
-                overwrite=request.overwrite,
-                progress=True,
-            )
-    except Terminated:
-        print("stopped; nothing was left behind", file=sys.stderr)
-        return Terminated.exit_code
+    with _sigterm_exits():
+        out = synthesize(
+            request.out,
+            request.arguments,
+            workers=workers,
+            overwrite=request.overwrite,
+            progress=True,
+        )
     asked = request.arguments
     print(
         f"{out}: {asked.videos} training and {asked.val_videos} validation videos "
@@ -184,14 +177,14 @@ def _settle() -> None:
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM becomes an exception, so that what was begun is tidied up."""
+def _sigterm_exits() -> Iterator[None]:
+    """SIGTERM unwinds the stack, so that what was begun is tidied up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def terminate(_number: int, _frame: FrameType | None) -> None:
-        raise Terminated
+        raise SystemExit(STOPPED)
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:

@@ -15,9 +15,9 @@ FILE = "synthetic.json"
 FORMAT = "stpn-synthetic"
 VERSION = 1
 
-# Upper limits of the bins, in order; severity 0 alone is clean.
+# Upper limits of the bins, in order, exclusive but for 0 (which alone is clean) and 1.
 SEVERITY_BINS = ("clean", "mild", "medium", "severe")
-LIMITS = (0.0, 1 / 3, 2 / 3, 1.0)
+LIMITS = (0.0, 0.4, 0.7, 1.0)
 
 Bin = Literal["clean", "mild", "medium", "severe"]
 
@@ -36,14 +36,17 @@ class VideoRecord:
 
 
 def severity_bin(severity: float) -> Bin:
-    """clean (0), mild (up to 1/3), medium (up to 2/3) or severe.
+    """clean (0), mild (below 0.4), medium (below 0.7) or severe.
 
     Raises DataError outside 0..1.
     """
-    for name, limit in zip(SEVERITY_BINS, LIMITS, strict=True):
-        if 0 <= severity <= limit:
-            return name  # type: ignore[return-value]
-    raise DataError(f"severity goes from 0 to 1, not {severity}")
+    if not 0 <= severity <= 1:
+        raise DataError(f"severity goes from 0 to 1, not {severity}")
+    if severity == 0:
+        return "clean"
+    if severity < LIMITS[1]:
+        return "mild"
+    return "medium" if severity < LIMITS[2] else "severe"
 
 
 def severity_of(root: str | Path) -> dict[str, tuple[str, float]]:
