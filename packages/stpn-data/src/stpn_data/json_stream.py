@@ -13,6 +13,7 @@ from stpn_data.errors import DataError
 _CHUNK = 1 << 20
 _MAX_ELEMENT = 16 * 1024 * 1024  # characters of one element
 _SPACE = " \t\r\n"
+_AFTER = _SPACE + ",:]}"
 
 
 def read_json_arrays(
@@ -102,8 +103,9 @@ class _Reader:
         while True:
             try:
                 value, end = self._json.raw_decode(self._text, self._at)
-                # a number at the end of the chunk may go on in the next
-                if end < len(self._text) or not self._more():
+                # a number that the chunk ends in may go on: 1 | .5
+                whole = end < len(self._text) and self._text[end] in _AFTER
+                if whole or not self._more():
                     self._at = end
                     return value
             except json.JSONDecodeError as error:

@@ -44,7 +44,9 @@ def read_imagenet_det(
     """
     base = find_base(root, "DET")
     notes: list[str] = []
-    images = _listed(base, split, notes, on_defect) or _on_disk(base, split)
+    images = _listed(base, split, notes, on_defect)
+    if images is None:
+        images = _on_disk(base, split)
     if not images:
         raise DataError(
             f"{base}: no images in Annotations/DET/{split}, no DET_{split}_30classes.txt"
@@ -95,10 +97,10 @@ def read_imagenet_det(
     return finish(replace(index, keys=index.keys[index.annotated[index.keys]]))
 
 
-def _listed(base: Path, split: str, notes: list[str], on_defect: OnDefect) -> list[str]:
+def _listed(base: Path, split: str, notes: list[str], on_defect: OnDefect) -> list[str] | None:
     path = find_list(base, f"DET_{split}_30classes")
     if path is None:
-        return []
+        return None
     lines = [line.path for line in read_list(path, 1, on_defect)]
     unique = list(dict.fromkeys(lines))
     if len(unique) < len(lines):

@@ -69,7 +69,9 @@ def read_imagenet_vid(
     """
     base = find_base(root, "VID")
     shift = -1 if mmtracking_offbyone else 0
-    videos = _listed_videos(base, split, shift, on_defect) or _videos_on_disk(base, split)
+    videos = _listed_videos(base, split, shift, on_defect)
+    if videos is None:
+        videos = _videos_on_disk(base, split)
     names: dict[str, int] = {}
     bar = tqdm(
         videos.items(),
@@ -156,8 +158,10 @@ def _keys(
     return keys
 
 
-def _listed_videos(base: Path, split: str, shift: int, on_defect: OnDefect) -> dict[str, _Listed]:
-    """Videos of the split from its list files; empty if there are none."""
+def _listed_videos(
+    base: Path, split: str, shift: int, on_defect: OnDefect
+) -> dict[str, _Listed] | None:
+    """Videos of the split from its list files; None if there is no list."""
     videos: dict[str, _Listed] = {}
     if path := find_list(base, f"VID_{split}_15frames"):
         lengths: dict[str, int] = {}
@@ -188,6 +192,8 @@ def _listed_videos(base: Path, split: str, shift: int, on_defect: OnDefect) -> d
                 continue
             frames = _frames(line.numbers[2])
             videos[line.path] = _Listed(line.place, frames, only_listed=True)
+    else:
+        return None
     return videos
 
 
