@@ -63,6 +63,7 @@ def test_a_file_of_classification_weights(tmp_path: Path) -> None:
     path = tmp_path / "swin.safetensors"
     save_file(body, path)
     encoder = create_encoder("swin", **SIZES, weights=path)
+    assert (encoder.norms["1"].weight == 2).all()
     for key, value in source.body.state_dict().items():
         assert torch.equal(encoder.body.state_dict()[key], value)
 
