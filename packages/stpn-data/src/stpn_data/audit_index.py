@@ -41,7 +41,8 @@ def audit_index(index: VideoIndex, *, annotate_all: bool = False) -> Iterator[De
 
 def audit_images(index: VideoIndex, *, decode: bool, progress: bool = True) -> Iterator[Defect]:
     """Images that cannot be read or differ in size from what is annotated; `decode` reads them
-    whole."""
+    whole.
+    """
     frames = np.flatnonzero(index.present)
 
     def look(frame: np.int64) -> Defect | None:

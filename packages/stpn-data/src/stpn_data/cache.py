@@ -24,7 +24,8 @@ _log = logging.getLogger("stpn_data")
 
 def cache_folder() -> Path:
     """Where STPN keeps what it can make again: $STPN_CACHE, $XDG_CACHE_HOME/stpn or
-    ~/.cache/stpn."""
+    ~/.cache/stpn.
+    """
     if named := os.environ.get("STPN_CACHE"):
         return Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")

@@ -1,5 +1,6 @@
 """One fault of a data set: where it is and what is wrong. Readers stop at one, an audit collects
-all."""
+all.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ _LENGTH = struct.Struct("<I")  # of a JSON text
 
 class IsolatedDecoder:
     """`FileDecoder` at the other end of a pipe. A child that dies is a DataError naming the
-    file."""
+    file.
+    """
 
     def __init__(
         self,

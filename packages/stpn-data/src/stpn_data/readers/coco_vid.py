@@ -60,7 +60,8 @@ def read_coco_vid(
 
 class BoxesByImage:
     """Sizes of images, and boxes of a table grouped by image: those of image row r lie at start[r]
-    up to start[r + 1]."""
+    up to start[r + 1].
+    """
 
     def __init__(self, table: CocoTable) -> None:
         rows = table.rows_of_boxes()

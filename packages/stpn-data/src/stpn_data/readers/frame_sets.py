@@ -1,5 +1,6 @@
 """Frames of one's own videos: a folder of images, or a video file with its frames stored as
-images."""
+images.
+"""
 
 from __future__ import annotations
 

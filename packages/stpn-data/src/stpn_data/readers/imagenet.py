@@ -37,7 +37,8 @@ def find_base(root: str | os.PathLike[str], part: str) -> Path:
 
 def images_by_stem(root: Path, folder: str, on_defect: OnDefect) -> dict[str, str]:
     """File name of each image in `folder`, by its name without ending. Two of one stem: a
-    defect."""
+    defect.
+    """
     result: dict[str, str] = {}
     for name in sorted(list_files(root, folder, IMAGE_SUFFIXES)):
         stem = name.rsplit(".", 1)[0]

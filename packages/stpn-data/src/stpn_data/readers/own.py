@@ -29,7 +29,7 @@ from stpn_data.defects import Defect, OnDefect, refuse
 from stpn_data.errors import DataError
 from stpn_data.image_header import image_size
 from stpn_data.index import Video, VideoIndex, build_index
-from stpn_data.paths import VIDEO_SUFFIXES, walk_files
+from stpn_data.paths import IMAGE_SUFFIXES, VIDEO_SUFFIXES, walk_files, walk_folders
 from stpn_data.readers.finish import finish, relabel
 from stpn_data.readers.frame_sets import FrameSet, find_videos, read_frame_set
 from stpn_data.readers.imagenet import read_classes
@@ -69,8 +69,15 @@ def read_own(
         videos = _read_files(root, folder, on_defect)
         classes = classes or _labels_everywhere(root, videos)
     names: dict[str, int] = {}
-    read = [_video(root, name, boxes, names, on_defect, progress) for name, boxes in videos.items()]
-    index = build_index(root, classes, f"{split} of {root}", read)
+    # a video file nobody annotated is of no use here, and decoding it takes time and room
+    useless = {n for n, boxes in videos.items() if not boxes and n.lower().endswith(VIDEO_SUFFIXES)}
+    read = [
+        _video(root, name, boxes, names, on_defect, progress)
+        for name, boxes in videos.items()
+        if name not in useless
+    ]
+    notes = [f"{len(useless)} video files without boxes are left out"] if useless else []
+    index = build_index(root, classes, f"{split} of {root}", read, notes)
     if not index.num_frames:
         raise DataError(
             f"{folder}: no videos and no folders of images; expected e.g. {folder}/park.mp4 and "
@@ -85,19 +92,19 @@ def read_own(
 
 
 def read_frames_folder(path: str | os.PathLike[str]) -> VideoIndex:
-    """A folder of frames, or of folders and video files, without boxes. Raises DataError if
-    empty."""
+    """A folder of frames, or of such folders, without boxes. Raises DataError if it has none."""
     root = Path(path)
-    videos = [_video(root, name, {}, {}, refuse, True) for name in find_videos(root, root)]
-    index = build_index(root, (), str(root), videos)
-    if not index.num_frames:
-        raise DataError(f"{root}: no images and no videos")
-    return index
+    folders = walk_folders(root, str(root), IMAGE_SUFFIXES)
+    if not folders:
+        raise DataError(f"{root}: no images in it or in folders below")
+    videos = [_video(root, name, {}, {}, refuse, False) for name in folders]
+    return build_index(root, (), str(root), videos)
 
 
 def split_folder(root: Path, split: str) -> Path:
     """`root/split`, or `root` itself if it has no splits. Raises DataError if only others are
-    there."""
+    there.
+    """
     if (root / split).is_dir():
         return root / split
     others = [name for name in SPLITS if (root / name).is_dir()]
