@@ -20,9 +20,13 @@ from stpn_vod.proposals import ProposalSelection
 from stpn_vod.roi_head import RoIHead
 from stpn_vod.rpn import RPN
 from stpn_vod.sampling import Sampler
+from stpn_vod.selsa import SelsaHead
+from stpn_vod.selsa_detector import SelsaDetector
+
+Detector = FasterRCNN | SelsaDetector
 
 
-def build_detector(config: DetectorConfig, *, pretrained: bool = False) -> FasterRCNN:
+def build_detector(config: DetectorConfig, *, pretrained: bool = False) -> Detector:
     """A detector with fresh weights; `pretrained` fetches timm's for the encoder.
 
     Raises InputError for an unknown encoder or predictor, or options that do not fit together.
@@ -33,27 +37,32 @@ def build_detector(config: DetectorConfig, *, pretrained: bool = False) -> Faste
         )
     encoder = build_encoder(config, pretrained=pretrained)
     stpn = STPN(encoder, _predictor(config, encoder), support_grad=config.support_grad)
-    return FasterRCNN(
-        stpn,
-        FeaturePyramid(encoder.channels, config.fpn_channels),
-        RPN(
-            config.fpn_channels,
-            sampler=Sampler(config.rpn_samples, 0.5, config.sampling),
-            selection=ProposalSelection(
-                train_limit=config.train_proposals, test_limit=config.test_proposals
-            ),
+    fpn = FeaturePyramid(encoder.channels, config.fpn_channels)
+    rpn = RPN(
+        config.fpn_channels,
+        sampler=Sampler(config.rpn_samples, 0.5, config.sampling),
+        selection=ProposalSelection(
+            train_limit=config.train_proposals, test_limit=config.test_proposals
         ),
-        RoIHead(
-            config.num_classes,
-            config.fpn_channels,
-            config.fc_channels,
-            coder=BoxCoder(config.box_stds),
-            matcher=Matcher(0.5, 0.5, low_quality=0.5 if config.roi_low_quality else None),
-            sampler=Sampler(config.roi_samples, 0.25, config.sampling),
-            postprocess=Postprocess(config.score_threshold, config.nms_iou, config.max_detections),
-        ),
-        presence=_presence(config, encoder),
     )
+    roi = RoIHead(
+        config.num_classes,
+        config.fpn_channels,
+        config.fc_channels,
+        coder=BoxCoder(config.box_stds),
+        matcher=Matcher(0.5, 0.5, low_quality=0.5 if config.roi_low_quality else None),
+        sampler=Sampler(config.roi_samples, 0.25, config.sampling),
+        postprocess=Postprocess(config.score_threshold, config.nms_iou, config.max_detections),
+    )
+    presence = _presence(config, encoder)
+    match config.head:
+        case "faster_rcnn":
+            return FasterRCNN(stpn, fpn, rpn, roi, presence=presence)
+        case "selsa":
+            selsa = SelsaHead(config.fc_channels)
+            return SelsaDetector(stpn, fpn, rpn, roi, selsa, presence=presence)
+        case _:
+            raise InputError(f"unknown head {config.head!r}; choose faster_rcnn or selsa")
 
 
 def build_encoder(config: DetectorConfig, *, pretrained: bool = False) -> PromptedEncoder:

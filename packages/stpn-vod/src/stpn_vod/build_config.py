@@ -45,6 +45,8 @@ class DetectorConfig:
     """Channel order of prompts at patch merging; `released` is for the released checkpoints."""
     prompt_aux: float = 0.0
     """Weight of the auxiliary loss on the prompts; 0 leaves its layer out."""
+    head: Literal["faster_rcnn", "selsa"] = "faster_rcnn"
+    """Second stage: each region alone, or regions that look at those of the support frames."""
     num_classes: int = 30
     fpn_channels: int = 256
     fc_channels: int = 1024
@@ -63,3 +65,8 @@ class DetectorConfig:
     """Detections with a lower or equal score are dropped."""
     nms_iou: float = 0.5
     max_detections: int = 100
+
+    @property
+    def uses_support(self) -> bool:
+        """Whether the detector looks at other frames at all."""
+        return self.predictor is not None or self.head == "selsa"
