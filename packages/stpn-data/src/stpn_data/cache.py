@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -17,7 +18,7 @@ import numpy as np
 from stpn_data.index import VideoIndex
 from stpn_data.paths import IMAGE_SUFFIXES
 
-VERSION = 2  # of what is stored; a change makes older files unreadable
+VERSION = 3  # of what is stored; a change makes older files unreadable
 _TEXTS = ("root", "classes", "source", "video_names", "folders", "notes")
 _log = logging.getLogger("stpn_data")
 
@@ -72,7 +73,7 @@ def cached_index(question: Iterable[str]) -> Path:
 def load_index(path: Path, stamp: str) -> VideoIndex | None:
     """The index stored at `path`, if it is whole and has this fingerprint."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             texts = json.loads(stored["texts"].tobytes())
             if texts.pop("stamp") != stamp:
                 return None
@@ -104,4 +105,5 @@ def save_index(path: Path, index: VideoIndex, stamp: str) -> None:
     except OSError as error:
         _log.warning("the index is not kept for the next run: %s", error)
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()

@@ -36,8 +36,8 @@ def read_coco_vid(
     Frames of a video are ordered by `frame_id`; an image without `video_id` is a video of one
     frame. Classes are the categories by id, or ImageNet VID's 30 if they are all among them, or
     `classes` (names or WordNet ids); boxes of others are left out and counted in `notes`. Key
-    frames are those flagged `is_vid_train_frame`, or all if none is. Raises DataError at the first
-    defect, or hands each to `on_defect` and goes on.
+    frames are those flagged `is_vid_train_frame`, or all with boxes if none is. Raises DataError at
+    the first defect, or hands each to `on_defect` and goes on.
     """
     root = Path(images_root)
     table = read_coco_table(json_path, on_defect)
@@ -53,9 +53,10 @@ def read_coco_vid(
         for name, rows in _frames_of_videos(table, on_defect)
     ]
     index = build_index(root, classes, f"{Path(table.path).name} over {root}", videos)
-    if not any(flag == 1 for flag in table.key):
-        index = replace(index, keys=np.arange(index.num_frames))
-    return finish(relabel(index, names, label_table(classes)))
+    index = relabel(index, names, label_table(classes))
+    if 1 not in table.key:
+        index = replace(index, keys=np.flatnonzero(np.diff(index.box_start)))
+    return finish(index)
 
 
 class BoxesByImage:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stpn_data.defects import Defect, OnDefect, refuse
@@ -125,6 +126,7 @@ def _read_video(
         annotated[i] = True
         sizes[i] = annotation.width, annotation.height
         rows.add_frame(annotation.boxes, annotation.names, annotation.tracks, annotation.flags)
+    columns = rows.columns()
     return Video(
         name=name,
         folder=images_in,
@@ -132,30 +134,20 @@ def _read_video(
         sizes=sizes,
         annotated=annotated,
         present=np.array([stem in images for stem in stems], bool),
-        keys=_keys(stems, annotated, listed, keys_per_video, on_defect),
-        **rows.columns(),
+        keys=_keys(stems, columns["box_counts"], listed, keys_per_video),
+        **columns,
     )
 
 
 def _keys(
-    stems: Sequence[str],
-    annotated: np.ndarray,
-    listed: _Listed,
-    keys_per_video: int,
-    on_defect: OnDefect,
+    stems: Sequence[str], box_counts: NDArray[np.int64], listed: _Listed, keys_per_video: int
 ) -> list[int]:
-    if listed.keys is None:
-        candidates = np.flatnonzero(annotated)
-        count = len(candidates) if listed.only_listed else min(keys_per_video, len(candidates))
-        return candidates[np.arange(count) * len(candidates) // max(count, 1)].tolist()
-    position = {stem: i for i, stem in enumerate(stems)}
-    keys = []
-    for stem in listed.keys:
-        if stem in position:
-            keys.append(position[stem])
-        else:
-            on_defect(Defect("list", listed.place, f"names frame {stem}, which the video lacks"))
-    return keys
+    if listed.keys is not None:
+        position = {stem: i for i, stem in enumerate(stems)}
+        return [position[stem] for stem in listed.keys]  # every listed frame has a place
+    candidates = np.flatnonzero(box_counts)
+    count = len(candidates) if listed.only_listed else min(keys_per_video, len(candidates))
+    return candidates[np.arange(count) * len(candidates) // max(count, 1)].tolist()
 
 
 def _listed_videos(

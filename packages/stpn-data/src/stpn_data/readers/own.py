@@ -182,6 +182,7 @@ def _video(
             rows.add_frame(entry.boxes, entry.names, entry.tracks, [0] * len(entry.boxes))
         else:
             rows.add_frame()
+    columns = rows.columns()
     annotated = np.array([i in by_position for i in range(len(frames.files))], bool)
     return Video(
         name=_without_ending(name) or root.resolve().name,
@@ -190,8 +191,8 @@ def _video(
         sizes=sizes,
         annotated=annotated,
         present=frames.present,
-        keys=np.flatnonzero(annotated),
-        **rows.columns(),
+        keys=np.flatnonzero(columns["box_counts"]),
+        **columns,
     )
 
 
