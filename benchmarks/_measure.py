@@ -75,7 +75,7 @@ def multiply_adds(case: Case) -> int:
     return counter.get_total_flops() // 2
 
 
-def peak_mib(case: Case, device: torch.device) -> float | None:
+def peak_mib(case: Case, device: torch.device) -> int | None:
     """Peak memory of one call above what was held before it, in MiB; None where unknown.
 
     On CUDA as the allocator counts it; on Linux CPUs the peak of the resident set.
@@ -86,14 +86,14 @@ def peak_mib(case: Case, device: torch.device) -> float | None:
         torch.cuda.reset_peak_memory_stats(device)
         case()
         synchronize(device)
-        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+        return (torch.cuda.max_memory_allocated(device) - before) >> 20
     try:
         # What earlier calls freed must go back to the system, and the recorded peak be reset.
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
         before = _status_kib("VmRSS")
         case()
-        return (_status_kib("VmHWM") - before) / 1024
+        return (_status_kib("VmHWM") - before) >> 10
     except (OSError, AttributeError):
         return None
 
@@ -139,9 +139,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     columns = list(rows[0])
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     for row in rows:
-        cells = (row[c] for c in columns)
-        text = ("–" if c is None else f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells)
-        lines.append("| " + " | ".join(text) + " |")
+        cells = ("–" if row[c] is None else str(row[c]) for c in columns)
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

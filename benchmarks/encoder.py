@@ -176,12 +176,12 @@ def main() -> None:
             {
                 "mode": mode,
                 "encoder": name,
-                "ms": round(median(times[name]), 2),
+                "ms": f"{median(times[name]):.3f}" if on_gpu else f"{median(times[name]):.0f}",
                 "ratio": f"{median_ratio(times[name], times['timm']):.3f}",
                 "to plain": f"{median_ratio(times[name], times['ours, no prompts']):.3f}",
                 "G multiply-adds": f"{work[name] / 1e9:.2f}",
                 "work to plain": f"{work[name] / work['ours, no prompts']:.4f}",
-                "peak MiB": memory[name] if memory[name] is None else round(memory[name] or 0),
+                "peak MiB": memory[name],
             }
             for name in cases
         ]

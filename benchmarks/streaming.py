@@ -107,10 +107,10 @@ def main() -> None:
     if not on_gpu:
         torch.set_num_threads(args.threads)
     height, width = args.size or (
-        (608, 1024) if on_gpu else (96, 160) if args.quick else (192, 320)
+        (608, 1024) if on_gpu else (96, 160) if args.quick else (160, 256)
     )
     length = args.frames or (480 if on_gpu else 128)
-    rounds = args.rounds or (1 if args.quick else 3)
+    rounds = args.rounds or (1 if args.quick else 3 if on_gpu else 2)
     about = {**facts(device), "size": f"{height} x {width}", "frames": length}
 
     stpn = build(device)
@@ -143,7 +143,7 @@ def main() -> None:
         {
             "support": name,
             "passes per frame": f"{per_frame[name]:.3f}",
-            "ms per frame": round(median(samples[name]), 2),
+            "ms per frame": f"{median(samples[name]):.1f}",
             "ratio": f"{median_ratio(samples[name], samples['plain encoder']):.3f}",
         }
         for name in cases
