@@ -24,7 +24,7 @@ def shared() -> Path:
     named = os.environ.get("STPN_SHARED")
     path = Path(named) if named else Path(__file__).resolve().parent.parent / "shared"
     if not (path / "golden").is_dir():
-        reason = f"no reference data at {path}; set STPN_SHARED to the folder that holds golden/ and data/"
+        reason = f"no reference data at {path}; STPN_SHARED names the folder with golden/ and data/"
         if os.environ.get("STPN_REQUIRE_SHARED") == "1":
             pytest.fail(reason)
         pytest.skip(reason)

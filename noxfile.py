@@ -130,7 +130,9 @@ def tests(session: nox.Session, pkg: str) -> None:
 def floor(session: nox.Session, pkg: str) -> None:
     """One package's tests on the lowest versions it declares."""
     package = PACKAGES[pkg]
-    editable = [arg for name in (*package.siblings, pkg) for arg in ("-e", str(PACKAGES[name].path))]
+    editable = [
+        arg for name in (*package.siblings, pkg) for arg in ("-e", str(PACKAGES[name].path))
+    ]
     session.run_install(
         "uv", "pip", "install", "--python", session.virtualenv.location,
         "--resolution", "lowest-direct", *editable,

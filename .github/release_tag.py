@@ -1,4 +1,4 @@
-"""`release_tag.py stpn-vod-v0.2.0`: print the package, or fail if tag, version and changelog disagree."""
+"""`release_tag.py stpn-vod-v0.2.0`: print the package; fail if tag, version, changelog disagree."""
 
 from __future__ import annotations
 

@@ -13,9 +13,12 @@ from pathlib import Path
 
 def main(requirements: str) -> int:
     lines = Path(requirements).read_text().splitlines()
-    locked = {line.split("==")[0] for line in lines if "==" in line and not line.startswith((" ", "#"))}
+    locked = {
+        line.split("==")[0] for line in lines if "==" in line and not line.startswith((" ", "#"))
+    }
+    options = ["--strict", "--require-hashes", "--disable-pip", "-f", "json", "-r", requirements]
     result = subprocess.run(
-        ["pip-audit", "--strict", "--require-hashes", "--disable-pip", "-r", requirements, "-f", "json"],
+        ["pip-audit", *options],
         capture_output=True,
         text=True,
         check=False,
@@ -26,7 +29,9 @@ def main(requirements: str) -> int:
     report = json.loads(result.stdout)["dependencies"]
     looked_up = {entry["name"] for entry in report if "skip_reason" not in entry}
     vulnerable = {
-        entry["name"]: [fault["id"] for fault in entry["vulns"]] for entry in report if entry.get("vulns")
+        entry["name"]: [fault["id"] for fault in entry["vulns"]]
+        for entry in report
+        if entry.get("vulns")
     }
     for name, faults in vulnerable.items():
         print(f"{name}: {', '.join(faults)}")

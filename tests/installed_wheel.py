@@ -24,7 +24,9 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def check_commands(package: str) -> None:
-    commands = [point for point in distribution(package).entry_points if point.group == "stpn.commands"]
+    commands = [
+        point for point in distribution(package).entry_points if point.group == "stpn.commands"
+    ]
     if package != "stpn-core" and "stpn-core" not in map(name_of, requires(package) or []):
         for point in commands:  # installed without the command's owner: the entry must still load
             point.load()
@@ -42,7 +44,7 @@ def name_of(requirement: str) -> str:
     return Requirement(requirement).name
 
 
-def empty_wheel(name: str, version: str, folder: Path) -> None:
+def empty_wheel(name: str, version: str, folder: Path) -> Path:
     """A wheel with metadata only, to stand for a sibling of another version."""
     stem = f"{name.replace('-', '_')}-{version}"
     files = {
@@ -54,9 +56,11 @@ def empty_wheel(name: str, version: str, folder: Path) -> None:
         digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=")
         record += f"{path},sha256={digest.decode()},{len(text)}\n"
     files[f"{stem}.dist-info/RECORD"] = record + f"{stem}.dist-info/RECORD,,\n"
-    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as archive:
+    wheel = folder / f"{stem}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)
+    return wheel
 
 
 def check_ranges(package: str, dist: Path) -> None:
@@ -72,11 +76,10 @@ def check_ranges(package: str, dist: Path) -> None:
         for version, accepted in ((built, True), ("99.0.0", False), ("0.0.1", False)):
             with tempfile.TemporaryDirectory() as temporary:
                 folder = Path(temporary)
-                empty_wheel(sibling.name, version, folder)
+                stand_in = empty_wheel(sibling.name, version, folder)
                 result = run(
                     "uv", "pip", "install", "--dry-run", "--python", sys.executable,
-                    "--find-links", str(dist), f"{folder}/{sibling.name.replace('-', '_')}-{version}-py3-none-any.whl",
-                    str(wheel),
+                    "--find-links", str(dist), str(stand_in), str(wheel),
                 )  # fmt: skip
                 assert (result.returncode == 0) == accepted, (sibling, version, result.stderr)
         print(f"{package}: {sibling} holds ({built} accepted, 99.0.0 and 0.0.1 refused)")
@@ -86,7 +89,8 @@ def main(package: str, dist: str, *absent: str) -> None:
     for module in absent:
         assert importlib.util.find_spec(module) is None, f"{module} came along with {package}"
     origin = importlib.util.find_spec(package.replace("-", "_"))
-    assert origin and origin.origin and "site-packages" in origin.origin, origin
+    assert origin is not None
+    assert "site-packages" in str(origin.origin), origin
     check_commands(package)
     check_ranges(package, Path(dist))
     print(f"{package} {distribution(package).version}: wheel ok")
