@@ -22,11 +22,14 @@ from stpn_core.testing import (
 
 SIZES: dict[str, Any] = {"embed_dim": 16, "depths": (2, 1, 1), "num_heads": (2, 4, 8)}
 SMALLER: dict[str, Any] = {"embed_dim": 16, "depths": (2, 1), "num_heads": (2, 4)}
+SMALLEST: dict[str, Any] = {**SMALLER, "depths": (1, 1)}
 
 
 class TestSwin(EncoderConformance):
+    sizes = SIZES
+
     def build(self, **options: Any) -> PromptedEncoder:
-        return create_encoder("swin", **SIZES, **options)
+        return create_encoder("swin", **self.sizes, **options)
 
     def plain(self, encoder: PromptedEncoder, images: Tensor) -> Sequence[Tensor]:
         """timm's own forward, and the output norms."""
@@ -37,12 +40,13 @@ class TestSwin(EncoderConformance):
 
 
 class TestSwinDeep(TestSwin):
+    sizes = SMALLER
     deep = True
 
 
 class TestSwinReleasedMerge(TestSwin):
     def build(self, **options: Any) -> PromptedEncoder:
-        return create_encoder("swin", **SMALLER, prompt_merge="released", **options)
+        return create_encoder("swin", **SMALLEST, prompt_merge="released", **options)
 
 
 class TestTransformerPredictor(PredictorConformance):

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from timm.layers import DropPath
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor
 
 from stpn_core import create_encoder
 from stpn_core.errors import InputError
 from stpn_core.swin import SwinEncoder
+from stpn_core.swin_block import block_forward
 from stpn_core.weights import convert_encoder
 
 
@@ -154,18 +156,31 @@ def test_window_twelve_and_named_sizes() -> None:
 def test_out_indices_are_checked() -> None:
     for wrong in ((), (0, 0), (2, 1), (4,)):
         with pytest.raises(InputError, match="out_indices"):
-            create_encoder("swin_tiny", out_indices=wrong)
+            create_encoder("swin", embed_dim=24, out_indices=wrong)
+
+
+@torch.no_grad()
+def test_exports_for_any_batch_size() -> None:
+    encoder = create_encoder("swin", embed_dim=8, depths=(2,), num_heads=(1,)).eval()
+    batch = {0: torch.export.Dim("batch", min=2, max=64)}
+    program = torch.export.export(
+        encoder,
+        (torch.randn(2, 3, 30, 45), torch.randn(2, 3, 8)),
+        dynamic_shapes=(batch, batch),
+    )
+    images, prompts = torch.randn(5, 3, 30, 45), torch.randn(5, 3, 8)
+    exported, eager = program.module()(images, prompts), encoder(images, prompts)
+    torch.testing.assert_close(exported.maps[0], eager.maps[0])
 
 
 def test_prompts_and_patches_of_a_sample_drop_together() -> None:
-    """With rate 1 the branch of every sample is dropped: patches and prompts both stay."""
+    """Where the patches of a sample lose both branches, so do its prompts, and the other way."""
     torch.manual_seed(0)
-    from stpn_core.swin_block import block_forward
-
     encoder = create_encoder("swin", embed_dim=8, depths=(1,), num_heads=(1,), drop_path=0.5)
     assert isinstance(encoder, SwinEncoder)
     block = encoder.body.layers[0].blocks[0]
-    block.drop_path1.drop_prob = block.drop_path2.drop_prob = 0.5
+    # timm gives the first block no DropPath: the rate grows from zero
+    block.drop_path1, block.drop_path2 = DropPath(0.5), DropPath(0.5)
     x, prompts = torch.randn(64, 7, 7, 8), torch.randn(64, 2, 8)
     out, prompts_out = block_forward(block, x, prompts, None, True, True)
     patches_stay = (out == x).flatten(1).all(1)

@@ -87,14 +87,14 @@ class STPN(nn.Module):
         """
         if self.predictor is None or support is None or support.shape[1] == 0:
             return self.encoder(images)
-        _check(support, valid, len(images))
+        _check(support, valid, images.shape[0])
         prompts = self.predict_prompts(self.embed_support(support, valid), valid)
         return self.encode(images, prompts, None if valid is None else valid.any(1))
 
 
 def _check(frames: Tensor, valid: Tensor | None, batch: int | None = None) -> None:
     shape = tuple(frames.shape)
-    if frames.ndim != 5 or (batch is not None and len(frames) != batch):
+    if frames.ndim != 5 or (batch is not None and frames.shape[0] != batch):
         rows = "B" if batch is None else f"B={batch}"
         raise InputError(f"support frames must be ({rows}, K, 3, H, W), got {shape}")
     if valid is not None and (valid.shape != shape[:2] or valid.dtype != torch.bool):

@@ -125,7 +125,7 @@ class SwinEncoder(PromptedEncoder):
                 f"images must be (B, 3, H, W), at least one pixel, got {tuple(images.shape)}"
             )
         if prompts is not None:
-            check_prompts(prompts, len(images), self.prompt_dim, self.prompt_dims)
+            check_prompts(prompts, images.shape[0], self.prompt_dim, self.prompt_dims)
 
 
 def _stages(body: SwinTransformer) -> list[SwinTransformerStage]:

@@ -81,7 +81,7 @@ def _bias(attn: WindowAttention, mask: Tensor | None, q: Tensor, k: Tensor) -> T
 def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     """Fused attention of (B, W, h, queries, d) over (B, W, h, keys, d), kept to four dimensions."""
     batch, windows, heads = q.shape[:3]
-    if batch == 1 or len(bias) == 1:
+    if batch == 1 or bias.shape[0] == 1:
         q, k, v = (t.flatten(0, 1) for t in (q, k, v))
         out = F.scaled_dot_product_attention(q, k, v, bias)
         return out.unflatten(0, (batch, windows))

@@ -44,7 +44,7 @@ def _survivors(layer: nn.Module, x: Tensor, drop_path: bool) -> Tensor | None:
     rate = getattr(layer, "drop_prob", 0.0)
     if not drop_path or not rate:
         return None
-    return x.new_empty(len(x)).bernoulli_(1 - rate) / (1 - rate)
+    return x.new_empty(x.shape[0]).bernoulli_(1 - rate) / (1 - rate)
 
 
 def _scaled(branch: Tensor, kept: Tensor | None) -> Tensor:

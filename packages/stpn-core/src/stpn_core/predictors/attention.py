@@ -41,6 +41,6 @@ class AttentionPredictor(PromptPredictor):
         """(B, K, h, w, C) to (B, P, D)."""
         support = checked(support, valid, self.support_dim)
         tokens = self.reduction(support.flatten(2, 3))
-        q = self.fc_embed(self.query).expand(len(support), -1, -1)
+        q = self.fc_embed(self.query).expand(support.shape[0], -1, -1)
         k, v = self.ref_fc_embed(tokens), self.ref_fc(tokens)
         return self.fc(attend(q, k, v, self.num_heads, valid))

@@ -30,4 +30,4 @@ class StaticPredictor(PromptPredictor):
     def forward(self, support: Tensor, valid: Tensor | None = None) -> Tensor:
         """(B, K, h, w, C) to (B, P, D); only B is read."""
         checked(support, valid, self.support_dim)
-        return self.prompts.expand(len(support), -1, -1)
+        return self.prompts.expand(support.shape[0], -1, -1)

@@ -62,7 +62,7 @@ class TransformerPredictor(PromptPredictor):
         """(B, K, h, w, C) to (B, P, D)."""
         support = checked(support, valid, self.support_dim)
         tokens = self.token_norm(self.reduction(support.flatten(2, 3)))
-        q = self.query_proj(self.query_norm(self.query)).expand(len(support), -1, -1)
+        q = self.query_proj(self.query_norm(self.query)).expand(support.shape[0], -1, -1)
         gathered = attend(q, self.key_proj(tokens), self.value_proj(tokens), self.num_heads, valid)
         x = self.ffn_norm(self.out_proj(gathered) + self.query)
         return self.ffn(x) + x
