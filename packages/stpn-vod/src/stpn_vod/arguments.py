@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar, cast
 
 import tyro
 
-from stpn_vod.config import EvalConfig, Recipe
+from stpn_vod.config import EvalConfig, Format, Recipe
 from stpn_vod.predict_config import PredictConfig
 
 T = TypeVar("T")
@@ -38,15 +38,15 @@ class EvalArguments:
     data: Path
     """Folder of the data set."""
     split: str = "val"
-    format: str = "auto"
+    format: Format = "auto"
     """Layout; `auto` looks at the folder."""
     out: Path | None = None
     """Write the numbers there as JSON, too."""
     by_severity: Flag = False
     """Also AP by the severity of each frame; for data of `stpn data synthesize`."""
     degrade: str = ""
-    """Spoil every frame first: KIND or KIND:SEVERITY such as motion_blur:0.7."""
-    precision: str = "fp32"
+    """Spoil every frame first: KIND or KIND:SEVERITY such as blur:0.7."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: str = "auto"
     timeout: float = 300.0
     """Seconds after which a rank that hears nothing from the others gives up."""
@@ -68,6 +68,15 @@ class PredictArguments:
 
 
 @dataclass(frozen=True)
+class RecipesArguments:
+    """List the recipes, or show one completely as JSON, which `stpn vod train` takes, too."""
+
+    name: tyro.conf.Positional[str] = ""
+    twin: Flag = False
+    """Show its matched single-frame twin."""
+
+
+@dataclass(frozen=True)
 class DemoArguments:
     """Synthesise degraded videos, train STPN and its twin on them, and report who wins."""
 
@@ -82,4 +91,4 @@ class DemoArguments:
 
 def parse(kind: type[T], argv: Sequence[str], verb: str, default: T | None = None) -> T:
     """Read a command line; prints help or a message and exits (code 2) where it is not one."""
-    return tyro.cli(kind, args=list(argv), prog=f"stpn vod {verb}", default=default)
+    return cast(T, tyro.cli(kind, args=list(argv), prog=f"stpn vod {verb}", default=default))

@@ -31,15 +31,16 @@ def main(argv: Sequence[str]) -> int:
 
 def recipes(argv: Sequence[str]) -> int:
     """List the recipes, or show one completely: `stpn vod recipes [NAME] [--twin]`."""
+    from stpn_vod.arguments import RecipesArguments, parse
     from stpn_vod.config import to_json, twin
     from stpn_vod.recipes import RECIPES, get_recipe
 
-    names = [name for name in argv if not name.startswith("-")]
-    if "-h" in argv or "--help" in argv:
-        print(recipes.__doc__)
-    elif names:
-        recipe = get_recipe(names[0])
-        print(to_json(twin(recipe) if "--twin" in argv else recipe), end="")
+    arguments = parse(RecipesArguments, argv, "recipes")
+    if arguments.name:
+        recipe = get_recipe(arguments.name)
+        print(to_json(twin(recipe) if arguments.twin else recipe), end="")
+    elif arguments.twin:
+        raise InputError("stpn vod recipes --twin: name a recipe")
     else:
         for name, make in RECIPES.items():
             print(f"{name:<22}  {(make.__doc__ or '').splitlines()[0]}")
@@ -68,14 +69,18 @@ def train(argv: Sequence[str]) -> int:
     default = TrainArguments(out=MISSING, recipe=start)
     arguments = parse(TrainArguments, argv[1:], f"train {argv[0]}", default)
 
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
     from stpn_vod.train import train as run
 
     recipe = twin(arguments.recipe) if arguments.twin else arguments.recipe
-    return run(recipe, arguments.out, resume=arguments.resume)
+    _say_what_is_logged()
+    with logging_redirect_tqdm():
+        return run(recipe, arguments.out, resume=arguments.resume)
 
 
 def evaluate(argv: Sequence[str]) -> int:
-    """Evaluate weights on a data set: `stpn vod eval WEIGHTS --data.root DATA`."""
+    """Evaluate weights on a data set: `stpn vod eval WEIGHTS --data DATA`."""
     from stpn_vod.arguments import EvalArguments, parse
 
     arguments = parse(EvalArguments, argv, "eval")
@@ -99,8 +104,9 @@ def predict(argv: Sequence[str]) -> int:
     summary = run(detector, arguments.input, arguments.out, arguments.config)
     for problem in summary.problems:
         print(f"warning: {problem}", file=sys.stderr)
-    print(f"{summary.frames} frames ({summary.status}) -> {arguments.out}")
-    return 130 if summary.interrupted else 0
+    state = "stopped early" if summary.exit_code else f"video {summary.status}"
+    print(f"{summary.frames} frames ({state}) -> {arguments.out}")
+    return summary.exit_code
 
 
 def demo(argv: Sequence[str]) -> int:
@@ -121,6 +127,17 @@ VERBS: dict[str, Verb] = {
     "demo": demo,
     "recipes": recipes,
 }
+
+
+def _say_what_is_logged() -> None:
+    """Notes of our packages go to the terminal, those of other ranks and packages if they warn."""
+    import logging
+    import os
+
+    logging.basicConfig(format="%(message)s")
+    if os.environ.get("RANK", "0") == "0":
+        for package in ("stpn_core", "stpn_data", "stpn_vod"):
+            logging.getLogger(package).setLevel(logging.INFO)
 
 
 def _read(path: str) -> str:

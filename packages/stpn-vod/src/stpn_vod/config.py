@@ -16,6 +16,9 @@ from stpn_vod.build_config import DetectorConfig
 
 STRICT: Any = {"extra": "forbid"}  # a misspelt field in a file is an error, not a default
 
+Format = Literal["auto", "imagenet_vid", "imagenet_det", "coco_vid", "own", "frames"]
+"""Layouts that stpn-data reads."""
+
 T = TypeVar("T")
 
 
@@ -27,12 +30,13 @@ class DataConfig:
 
     root: str = ""
     """Folder of the data set (ImageNet VID, CocoVID, or your own layout)."""
-    format: str = "auto"
+    format: Format = "auto"
     """Layout; `auto` looks at the folder."""
     det_root: str = ""
     """Folder with ImageNet DET, joined to the training split; empty for none."""
     train_split: str = "train"
     val_split: str = "val"
+    """Split to validate on; empty for none."""
     support_count: int = 2
     """Support frames of a training clip, drawn on both sides of the key frame."""
     reach: int = 9
@@ -42,10 +46,11 @@ class DataConfig:
     long_side: int = 1333
     """Longest side allowed in training."""
     crop_short_sides: tuple[int, ...] = (400, 500, 600)
-    """Short sides before a random crop; empty switches the crop policy off."""
+    """Short sides before a random crop."""
     crop_range: tuple[int, int] = (384, 600)
     """Height and width range of the random crop."""
     crop_probability: float = 0.5
+    """Share of training clips that are cropped; 0 switches it off."""
     independent_crop: bool = False
     """Draw the crop per frame instead of once per clip, as the released code does."""
     flip: float = 0.5
@@ -109,6 +114,7 @@ class EvalConfig:
     every: int = 1
     """Test every n-th frame of a video (1 = all; the benchmark's number needs all)."""
     allow_missing: bool = False
+    """Leave frames without an image file out instead of refusing to evaluate."""
 
 
 @dataclass(frozen=True)

@@ -18,3 +18,8 @@ def choose_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {name!r}: {str(error).splitlines()[0]}") from None
     return device
+
+
+def requested_device(name: str) -> str | None:
+    """What `init_distributed` takes: None for `auto`. Raises InputError as `choose_device` does."""
+    return None if name == "auto" else str(choose_device(name))

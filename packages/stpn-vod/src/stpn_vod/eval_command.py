@@ -14,7 +14,9 @@ from stpn_data.index import VideoIndex
 from stpn_data.readers import open_dataset
 from stpn_vod.arguments import EvalArguments
 from stpn_vod.coco_ap import coco_ap
-from stpn_vod.evaluate import detect_all, ground_truth
+from stpn_vod.config_checks import check_eval
+from stpn_vod.device import requested_device
+from stpn_vod.evaluate import detect_all, frames_to_test, ground_truth
 from stpn_vod.model_file import TrainedDetector, load_trained
 from stpn_vod.severity import ap_by_severity, severities
 
@@ -23,8 +25,11 @@ SUMMARY = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
 
 def run(arguments: EvalArguments) -> int:
     """Evaluate, print a table, and write JSON if asked. All ranks of torchrun take part."""
-    device = None if arguments.device == "auto" else arguments.device
-    world = init_distributed(device, arguments.timeout)
+    check_eval(arguments.eval)
+    degrade = _condition(arguments.degrade)
+    if arguments.out is not None and not arguments.out.parent.is_dir():
+        raise InputError(f"--out {arguments.out}: there is no folder {arguments.out.parent}")
+    world = init_distributed(requested_device(arguments.device), arguments.timeout)
     detector = load_trained(arguments.weights, world.device)
     index = open_dataset(arguments.data, arguments.split, format=arguments.format)
     check_classes(detector, index)
@@ -35,14 +40,14 @@ def run(arguments: EvalArguments) -> int:
         arguments.eval,
         world,
         precision=arguments.precision,
-        degrade=_condition(arguments.degrade),
+        degrade=degrade,
     )
     if world.is_main:
         truth = ground_truth(index, arguments.eval.every)
         report: dict[str, Any] = {
             "weights": str(detector.source),
             "data": index.source,
-            "frames": int(index.annotated.sum()),
+            "frames": len(frames_to_test(index, arguments.eval.every)),
             "eval": dataclasses.asdict(arguments.eval),
             "degrade": arguments.degrade,
             "all": dict(coco_ap(truth, found, index.classes)),

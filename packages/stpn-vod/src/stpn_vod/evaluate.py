@@ -3,51 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from stpn_core.training import World, autocast, gather_values
+from stpn_core.training import Precision, World, any_rank, autocast, gather_values
 from stpn_data.index import VideoIndex
-from stpn_data.sequence import EvalDegrade, EvalFrame, evaluation_videos
+from stpn_data.sequence import EvalDegrade, EvalFrame, EvalVideo, evaluation_videos
 from stpn_data.support import OnlinePolicy, Policy, UniformPolicy, WindowPolicy
 from stpn_data.transforms import EvalResize
+from stpn_vod.build import Detector
 from stpn_vod.coco_ap import FrameBoxes, coco_ap, concat_boxes
 from stpn_vod.config import EvalConfig
 from stpn_vod.detections import Detections
-from stpn_vod.detector import FasterRCNN
 from stpn_vod.video_inference import detect_sequence
+
+MEETINGS = 200
+
+
+class EvaluationStopped(Exception):
+    """A rank was told to stop before all frames were tested; there are no numbers."""
 
 
 def evaluate(
-    model: FasterRCNN,
+    model: Detector,
     index: VideoIndex,
     config: EvalConfig,
     world: World,
     *,
-    precision: str = "fp32",
+    precision: Precision = "fp32",
     degrade: EvalDegrade | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
     """COCO numbers of `model` on `index` (see `coco_ap` for names), the same on every rank.
 
-    All ranks must call it. Training mode is put back afterwards.
+    Arguments and errors as in `detect_all`.
     """
-    found = detect_all(model, index, config, world, precision=precision, degrade=degrade)
+    found = detect_all(
+        model, index, config, world, precision=precision, degrade=degrade, stop=stop
+    )  # fmt: skip
     return dict(coco_ap(ground_truth(index, config.every), found, index.classes))
 
 
 def detect_all(
-    model: FasterRCNN,
+    model: Detector,
     index: VideoIndex,
     config: EvalConfig,
     world: World,
     *,
-    precision: str = "fp32",
+    precision: Precision = "fp32",
     degrade: EvalDegrade | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> FrameBoxes:
-    """Detections on every tested frame of `index`, in order of frames, on every rank."""
+    """Detections on every tested frame of `index`, in order of frames, on every rank.
+
+    All ranks must call it. Training mode is put back afterwards. stop: asked now and then; as soon
+    as it says yes on any rank, EvaluationStopped is raised on all of them.
+    """
     videos = evaluation_videos(
         index,
         EvalResize(config.short_side, config.long_side),
@@ -60,19 +76,26 @@ def detect_all(
     was_training = model.training
     model.eval()
     parts: list[FrameBoxes] = []
-    total = sum(len(range(0, len(video), config.every)) for video in videos)
+    total = sum(_tested(video, config.every) for video in videos)
+    pace = _Pace(total, alone=world.size == 1, stop=stop)
     try:
         with (
             tqdm(total=total, desc="evaluate", unit="frame", disable=not world.is_main) as bar,
-            autocast(precision, world.device),  # type: ignore[arg-type]
+            autocast(precision, world.device),
         ):
             for video in videos:
                 for frame, detections in detect_sequence(
-                    model, video, policy, batch_size=config.batch_size, every=config.every
+                    model,
+                    video,
+                    policy,
+                    batch_size=config.batch_size,
+                    every=config.every,
+                    only_annotated=True,
                 ):
-                    if frame.annotated:
-                        parts.append(_rows(frame, detections))
+                    parts.append(_rows(frame, detections))
                     bar.update()
+                    pace.frame_done()
+        pace.finish()
     finally:
         model.train(was_training)
     return _gather(concat_boxes(parts))
@@ -87,14 +110,20 @@ def policy_of(config: EvalConfig) -> Policy:
     return OnlinePolicy(config.count, config.stride)
 
 
+def frames_to_test(index: VideoIndex, every: int = 1) -> NDArray[np.int64]:
+    """Numbers of the frames that count: every `every`-th of each video, if it is annotated and its
+    image file is there."""
+    frames = np.concatenate(
+        [np.arange(0), *(np.asarray(index.frames_of(v))[::every] for v in range(index.num_videos))]
+    ).astype(np.int64)
+    return frames[index.annotated[frames] & index.present[frames]]
+
+
 def ground_truth(
     index: VideoIndex, every: int = 1, keep: Callable[[int], bool] | None = None
 ) -> FrameBoxes:
     """Annotated boxes of the tested frames, as annotated. keep: chooses frames by number."""
-    frames = np.concatenate(
-        [np.arange(0), *(np.asarray(index.frames_of(v))[::every] for v in range(index.num_videos))]
-    ).astype(np.int64)
-    frames = frames[index.annotated[frames]]
+    frames = frames_to_test(index, every)
     if keep is not None:
         frames = np.array([i for i in frames.tolist() if keep(i)], np.int64)
     counts = index.box_start[frames + 1] - index.box_start[frames]
@@ -108,6 +137,38 @@ def ground_truth(
         index.labels[rows].astype(np.int64),
         np.ones(len(rows)),
     )
+
+
+@dataclass
+class _Pace:
+    """Ranks have unequal videos. They meet each time they have done another 1/MEETINGS of their own
+    frames: none waits long for another, however long the evaluation, and all stop together."""
+
+    frames: int
+    alone: bool
+    stop: Callable[[], bool]
+    done: int = 0
+    met: int = 0
+
+    def frame_done(self) -> None:
+        self.done += 1
+        meetings = self.frames if self.alone else MEETINGS
+        self._meet(meetings * self.done // self.frames)
+
+    def finish(self) -> None:
+        if not self.alone:
+            self._meet(MEETINGS)
+
+    def _meet(self, due: int) -> None:
+        while self.met < due:
+            self.met += 1
+            if any_rank([self.stop()])[0]:
+                raise EvaluationStopped
+
+
+def _tested(video: EvalVideo, every: int) -> int:
+    frames = np.asarray(video.index.frames_of(video.video))[::every]
+    return int((video.index.annotated[frames] & video.index.present[frames]).sum())
 
 
 def _rows(frame: EvalFrame, found: Detections) -> FrameBoxes:

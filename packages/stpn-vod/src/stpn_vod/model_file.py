@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from stpn_core.errors import InputError
-from stpn_core.runs import RunDir, latest_complete, read_best
+from stpn_core.runs import RunDir, latest_complete, read_best, verify
+from stpn_vod.build import Detector
 from stpn_vod.build_config import DetectorConfig
-from stpn_vod.detector import FasterRCNN
 from stpn_vod.weights import read_detector
 
 MODEL_FILE = "model.safetensors"
@@ -21,7 +21,7 @@ MODEL_FILE = "model.safetensors"
 class TrainedDetector:
     """A detector ready to use, in evaluation mode."""
 
-    model: FasterRCNN
+    model: Detector
     config: DetectorConfig
     classes: tuple[str, ...]
     source: Path
@@ -37,13 +37,19 @@ def load_trained(path: str | Path, device: torch.device | str = "cpu") -> Traine
 
 
 def weights_file(path: str | Path) -> Path:
-    """The weights that `path` stands for: itself, or those of a run directory."""
+    """The weights that `path` stands for: itself, or those of a checkpoint or a run directory,
+    which are verified first. Raises InputError if there are none, or they are damaged."""
     path = Path(path)
     if not path.is_dir():
         return path
+    if (path / MODEL_FILE).is_file():
+        return path / MODEL_FILE
     run = RunDir(path)
     best = read_best(run)
-    step = best.step if best else latest_complete(run)
+    if best is not None:
+        verify(run.checkpoint(best.step), best.step)
+        return run.checkpoint(best.step) / MODEL_FILE
+    step = latest_complete(run)
     if step is None:
         raise InputError(f"{path}: a folder without a complete checkpoint; name a weights file")
     return run.checkpoint(step) / MODEL_FILE

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import signal
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,26 +15,35 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
-from stpn_core.errors import InputError
-from stpn_core.training import autocast
+from stpn_core.errors import InputError, StpnError
+from stpn_core.training import StopFlag
 from stpn_data.support import Policy, UniformPolicy, parse_policy, uniform
 from stpn_data.transforms import EvalResize
-from stpn_data.video import VideoSource, open_video
+from stpn_data.video import VideoFrame, VideoSource, open_video
 from stpn_data.video_write import write_video
+from stpn_vod.config_checks import check_predict
 from stpn_vod.draw import draw_detections
 from stpn_vod.model_file import TrainedDetector
 from stpn_vod.predict_config import PredictConfig
 from stpn_vod.stream import FrameResult, detect_frames
 
+Asked = Callable[[], bool]
+"""Whether the user has asked to stop."""
+
+
+class _Stopped(Exception):
+    """The user asked to stop; goes through the stream, so that it does not finish its frames."""
+
 
 @dataclass(frozen=True)
 class PredictSummary:
-    """What was done: frames answered, whether the video ended early, whether the user stopped it."""
+    """What was done. status and problems: of the video (see `VideoSource`); exit_code: 130 or 143
+    if a signal stopped it, else 0."""
 
     frames: int
     status: str
-    interrupted: bool
     problems: tuple[str, ...]
+    exit_code: int
 
 
 def detect_video(
@@ -47,10 +56,12 @@ def detect_video(
     for result in detect_video(detector, "street.mp4"):
         print(result.frame.index, result.found.boxes)
     ```
+    Raises DataError if the source cannot be read.
     """
     config = config or PredictConfig()
+    check_predict(config)
     with open_video(source) as video:
-        yield from _detect(detector, video, config)
+        yield from _detect(detector, video, config, lambda: False)
 
 
 def predict(
@@ -59,36 +70,36 @@ def predict(
 ) -> PredictSummary:  # fmt: skip
     """Write `OUT/detections.jsonl` and `OUT/annotated.mp4` for a video file, folder or glob.
 
-    Ctrl-C ends it cleanly with the frames answered so far. Raises DataError if nothing can be read.
+    Ctrl-C and SIGTERM end it cleanly with the frames answered so far. Both files appear whole or
+    not at all. Raises DataError or InputError if nothing can be read, or OUT cannot be written.
     """
     config = config or PredictConfig()
+    check_predict(config)
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    partial = out / f".detections.{os.getpid()}.partial"
-    interrupted: list[bool] = []
-    try:
-        with (
-            open_video(source) as video,
-            open(partial, "w") as lines,
-            _until_interrupted(interrupted),
-        ):
-            results = _written(
-                _counted(_detect(detector, video, config), video, interrupted), detector, lines
-            )
-            frames = (draw_detections(r.frame.image, r.found, detector.classes) for r in results)
-            if config.video:
-                count = write_video(out / "annotated.mp4", frames, video.fps)
-            else:
-                count = sum(1 for _ in results)
+    stop = StopFlag()
+    with open_video(source) as video, _listening(stop):
+        partial = _new_file(out)
+        try:
+            with open(partial, "w", encoding="utf-8") as lines:
+                found = _detect(detector, video, config, stop.__bool__)
+                results = _written(_shown(found, video, config), detector, lines)
+                if config.video:
+                    count = _write_video(out / "annotated.mp4", results, detector, video.fps)
+                else:
+                    count = sum(1 for _ in results)
+                lines.flush()
+                os.fsync(lines.fileno())
             status, problems = video.status, video.problems
-            lines.flush()
-            os.fsync(lines.fileno())
-        if not count and not interrupted:
-            raise InputError(f"{source}: no frame could be read ({'; '.join(problems) or status})")
-        os.replace(partial, out / "detections.jsonl")
-    finally:
-        partial.unlink(missing_ok=True)
-    return PredictSummary(count, status, bool(interrupted), problems)
+            if count:
+                os.replace(partial, out / "detections.jsonl")
+            elif not stop:
+                reason = "; ".join(problems) or status
+                raise InputError(f"{source}: no frame could be read ({reason})")
+        except OSError as error:
+            raise StpnError(f"{out}: cannot be written: {error.strerror or error}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+    return PredictSummary(count, status, problems, stop.exit_code)
 
 
 def as_record(result: FrameResult, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -111,24 +122,25 @@ def as_record(result: FrameResult, classes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _detect(
-    detector: TrainedDetector, video: VideoSource, config: PredictConfig
+    detector: TrainedDetector, video: VideoSource, config: PredictConfig, asked: Asked
 ) -> Iterator[FrameResult]:
     policy = _policy(config)
     support: Iterable[Tensor] = ()
-    if isinstance(policy, UniformPolicy) and detector.model.stpn.predictor is not None:
-        support = _spread(video, policy.count)
-    frames = itertools.islice(video, config.max_frames or None)
-    device = next(detector.model.parameters()).device
-    with autocast(config.precision, device):
+    try:
+        if isinstance(policy, UniformPolicy) and detector.model.stpn.predictor is not None:
+            support = _spread(video, policy.count, config.max_frames, asked)
         for result in detect_frames(
             detector.model,
-            frames,
+            _taken(video, config.max_frames, asked),
             policy,
             resize=EvalResize(config.short_side, config.long_side),
             cuts=config.cuts,
             support=support,
+            precision=config.precision,
         ):
             yield FrameResult(result.frame, result.found.above(config.score), result.has_prompt)
+    except _Stopped:
+        return
 
 
 def _policy(config: PredictConfig) -> Policy:
@@ -139,13 +151,41 @@ def _policy(config: PredictConfig) -> Policy:
     return parse_policy("uniform", count=config.count)
 
 
-def _spread(video: VideoSource, count: int) -> list[Tensor]:
+def _taken(video: VideoSource, most: int, asked: Asked) -> Iterator[VideoFrame]:
+    for frame in itertools.islice(video, most or None):
+        if asked():
+            raise _Stopped
+        yield frame
+
+
+def _spread(video: VideoSource, count: int, most: int, asked: Asked) -> list[Tensor]:
     """Frames spread over the whole video; two passes, since no container's length can be trusted."""
-    length = sum(1 for _ in tqdm(video, desc="count frames", unit="frame", total=video.length_hint))
-    wanted = uniform(length, count)
-    chosen = {frame.index: frame.image for frame in video if frame.index in set(wanted)}
-    first = chosen[wanted[0]].shape if wanted else None
-    return [chosen[i] for i in wanted if chosen[i].shape == first]
+    frames = tqdm(
+        _taken(video, most, asked), desc="count frames", unit="frame", total=_length(video, most)
+    )
+    places = uniform(sum(1 for _ in frames), count)
+    wanted = set(places)
+    chosen: dict[int, Tensor] = {}
+    for frame in _taken(video, most, asked):
+        if frame.index in wanted:
+            chosen[frame.index] = frame.image.clone()
+        if len(chosen) == len(wanted):
+            break
+    there = [chosen[i] for i in places if i in chosen]
+    return [image for image in there if image.shape == there[0].shape]
+
+
+def _shown(
+    results: Iterable[FrameResult], video: VideoSource, config: PredictConfig
+) -> Iterator[FrameResult]:
+    total = _length(video, config.max_frames)
+    yield from tqdm(results, desc=video.name, unit="frame", total=total)
+
+
+def _length(video: VideoSource, most: int) -> int | None:
+    if video.length_hint is None:
+        return most or None
+    return min(video.length_hint, most or video.length_hint)
 
 
 def _written(
@@ -156,30 +196,23 @@ def _written(
         yield result
 
 
-def _counted(
-    results: Iterable[FrameResult], video: VideoSource, interrupted: list[bool]
-) -> Iterator[FrameResult]:
-    with tqdm(results, desc=video.name, unit="frame", total=video.length_hint) as bar:
-        for result in bar:
-            yield result
-            if interrupted:
-                return
+def _write_video(
+    path: Path, results: Iterable[FrameResult], detector: TrainedDetector, fps: float
+) -> int:
+    frames = (draw_detections(r.frame.image, r.found, detector.classes) for r in results)
+    return write_video(path, frames, fps)
 
 
-@contextmanager
-def _until_interrupted(interrupted: list[bool]) -> Iterator[None]:
-    """Ctrl-C is remembered in `interrupted`; a second one ends the process at once."""
-
-    def remember(number: int, frame: object) -> None:
-        interrupted.append(True)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
+def _new_file(out: Path) -> Path:
+    """A name in `out`, which is made, for what may not be finished."""
     try:
-        before = signal.signal(signal.SIGINT, remember)
-    except ValueError:  # not in the main thread, where Ctrl-C does not arrive
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: {error.strerror or error}") from error
+    return out / f".detections.{os.getpid()}.partial"
+
+
+def _listening(stop: StopFlag) -> AbstractContextManager[object]:
+    """Signals arrive in the main thread only; elsewhere nobody can listen."""
+    main = threading.current_thread() is threading.main_thread()
+    return stop if main else nullcontext()

@@ -13,7 +13,8 @@ class PredictConfig:
     """How a video is read and what is written."""
 
     policy: PolicyName = "window"
-    """Support frames: spread over the video, on both sides of the frame, or from the past only."""
+    """Support frames: spread over the video, on both sides of the frame, or from the past only.
+    `window` answers count / 2 x stride frames late and keeps as many frames in memory."""
     count: int = 14
     """Support frames; `window` takes half of them on each side."""
     stride: int = 8
@@ -28,4 +29,4 @@ class PredictConfig:
     """Also write an annotated video."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     max_frames: int = 0
-    """Stop after so many frames; 0 for all."""
+    """Take only the first so many frames; 0 for all."""

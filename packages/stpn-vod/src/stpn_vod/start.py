@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 
 import torch
 
 from stpn_core.errors import InputError
 from stpn_data.clips import ClipDataset
-from stpn_data.index import VideoIndex, concat
+from stpn_data.errors import DataError
+from stpn_data.index import VideoIndex, concat, require_present
 from stpn_data.readers import open_dataset, read_imagenet_det
 from stpn_data.transforms import TrainTransform
-from stpn_vod.build import build_detector
+from stpn_vod.build import Detector, build_detector
 from stpn_vod.config import DataConfig, Recipe
-from stpn_vod.detector import FasterRCNN
 from stpn_vod.weights import load_initial
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,29 @@ def training_index(data: DataConfig) -> VideoIndex:
     return concat([index, read_imagenet_det(data.det_root, classes=index.classes)])
 
 
+def validation_index(recipe: Recipe, classes: Sequence[str]) -> VideoIndex | None:
+    """Frames to validate on, None if the recipe names no such split.
+
+    Opened before the first step, so that what is wrong with it is not found out after the last.
+    Raises InputError if its classes are not `classes`, DataError if frames are missing.
+    """
+    if not recipe.data.val_split:
+        return None
+    try:
+        index = open_split(recipe.data, recipe.data.val_split)
+    except DataError as error:
+        raise InputError(
+            f"validation split: {error}\n(--data.val-split '' trains without validation)"
+        ) from error
+    if list(index.classes) != list(classes):
+        raise InputError(
+            f"{index.source} has classes {_few(index.classes)}, training has {_few(classes)}: both "
+            "splits need the same in the same order; classes.txt in the data folder fixes them"
+        )
+    require_present(index, allow_missing=recipe.eval.allow_missing)
+    return index
+
+
 def training_clips(index: VideoIndex, recipe: Recipe) -> ClipDataset:
     """Clips as the recipe draws them."""
     data = recipe.data
@@ -52,7 +76,7 @@ def training_clips(index: VideoIndex, recipe: Recipe) -> ClipDataset:
         from stpn_data.degrade import random_degradation
 
         degrade = random_degradation(data.degrade)
-    prompted = recipe.model.predictor is not None
+    supported = recipe.model.uses_support
     return ClipDataset(
         index,
         transform,
@@ -61,8 +85,8 @@ def training_clips(index: VideoIndex, recipe: Recipe) -> ClipDataset:
         count=data.support_count,
         reach=data.reach,
         seed=recipe.run.seed,
-        support_dropout=data.support_dropout if prompted else 0.0,
-        support_swap=data.support_swap if prompted else 0.0,
+        support_dropout=data.support_dropout if supported else 0.0,
+        support_swap=data.support_swap if supported else 0.0,
         degrade=degrade,
     )
 
@@ -70,16 +94,17 @@ def training_clips(index: VideoIndex, recipe: Recipe) -> ClipDataset:
 def with_classes_of(recipe: Recipe, index: VideoIndex) -> Recipe:
     """The recipe with the number of classes that the data has. Raises InputError if they differ."""
     found = len(index.classes)
+    if not found:
+        raise InputError(f"{index.source}: no boxes with classes to learn from")
     if recipe.model.num_classes not in (0, found):
         raise InputError(
-            f"{index.source} has {found} classes ({', '.join(index.classes[:5])}"
-            f"{', ...' if found > 5 else ''}), the recipe {recipe.model.num_classes}: "
-            "set --model.num-classes 0 to take those of the data"
+            f"{index.source} has {found} classes ({_few(index.classes)}), the recipe "
+            f"{recipe.model.num_classes}: set --model.num-classes 0 to take those of the data"
         )
     return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, num_classes=found))
 
 
-def starting_model(recipe: Recipe) -> FasterRCNN:
+def starting_model(recipe: Recipe) -> Detector:
     """The detector with its initial weights, the same for a recipe and its twin.
 
     Encoder and heads are made before the predictor takes random numbers, so that for one seed both
@@ -99,3 +124,7 @@ def starting_model(recipe: Recipe) -> FasterRCNN:
         report = load_initial(model, recipe.init, architecture=recipe.model.encoder)
         _log.info("%s", report)
     return model
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

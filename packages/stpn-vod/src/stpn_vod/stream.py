@@ -6,16 +6,20 @@ State is a value that the caller holds, so any number of videos share one model.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from stpn_core.errors import InputError
 from stpn_core.streaming import StreamOutput, StreamState, finish, prompts_for, start_stream, step
+from stpn_core.training import Precision, autocast
 from stpn_data.shots import shot_changed
 from stpn_data.support import Policy, UniformPolicy
 from stpn_data.transforms import EvalResize
 from stpn_data.video import VideoFrame
+from stpn_vod.build import Detector
 from stpn_vod.detections import Detections
 from stpn_vod.detector import FasterRCNN
 from stpn_vod.network_input import to_network
@@ -32,93 +36,115 @@ class FrameResult:
 
 @dataclass(frozen=True, eq=False)
 class DetectionState:
-    """Everything a detection stream knows.
+    """Everything a detection stream knows; its size is bounded by the policy, not by the video.
 
-    waiting: frames taken but not answered, oldest first. previous: the last frame, for cuts.
+    waiting: frames taken but not answered, oldest first: as many as the policy looks ahead.
+    previous: the last frame, for cuts.
     """
 
     stream: StreamState
     resize: EvalResize
     cuts: bool
+    precision: Precision | None = None
     waiting: tuple[VideoFrame, ...] = ()
     previous: Tensor | None = None
 
 
 def start_detection(
-    model: FasterRCNN,
+    model: Detector,
     policy: Policy,
     *,
     resize: EvalResize | None = None,
     cuts: bool = True,
     support: Iterable[Tensor] = (),
+    precision: Precision | None = None,
 ) -> DetectionState:
     """A stream before its first frame.
 
     policy: which frames support which. `UniformPolicy` needs its frames beforehand: `support`, each
-    uint8 (3, H, W), all of one size. cuts: frames before a cut do not support frames after it.
+    uint8 (3, H, W), all of one size. cuts: frames before a cut, or of another size, do not support
+    frames after it. precision: None leaves autocast as the caller has it.
     """
+    if not isinstance(model, FasterRCNN):
+        raise InputError("regions of other frames (head `selsa`) are not kept by a stream yet")
     resize = resize or EvalResize()
-    if isinstance(policy, UniformPolicy):
-        with torch.no_grad():
-            prepared = (_prepare(model, image, resize) for image in support)
-            prompts = prompts_for(model.stpn, prepared) if model.stpn.predictor else None
-        return DetectionState(start_stream(None, prompts=prompts), resize, cuts=False)
-    return DetectionState(start_stream(policy), resize, cuts)
+    if model.stpn.predictor is None:
+        return DetectionState(start_stream(None), resize, False, precision)
+    if not isinstance(policy, UniformPolicy):
+        return DetectionState(start_stream(policy), resize, cuts, precision)
+    with torch.no_grad(), _precision(model, precision):
+        prompts = prompts_for(model.stpn, (_prepare(model, image, resize) for image in support))
+    return DetectionState(start_stream(None, prompts=prompts), resize, False, precision)
 
 
 @torch.no_grad()
 def detect_step(
-    model: FasterRCNN, state: DetectionState, frame: VideoFrame
+    model: Detector, state: DetectionState, frame: VideoFrame
 ) -> tuple[list[FrameResult], DetectionState]:
     """Take the next frame; return the results that became ready, in order, and the new state."""
-    cut = (
-        state.cuts
-        and state.previous is not None
-        and state.previous.shape == frame.image.shape
-        and shot_changed(state.previous, frame.image)
-    )
-    network = _prepare(model, frame.image, state.resize)
-    outputs, stream = step(model.stpn, state.stream, network, new_shot=cut)
+    cut = state.previous is not None and shot_changed(state.previous, frame.image)
+    if state.stream.policy is not None:  # kept beyond this call: the caller may reuse its buffer
+        frame = replace(frame, image=frame.image.clone())
     waiting = (*state.waiting, frame)
-    results = [_result(model, state.resize, waiting[i], out) for i, out in enumerate(outputs)]
-    state = replace(state, stream=stream, waiting=waiting[len(outputs) :], previous=frame.image)
+    with _precision(model, state.precision):
+        network = _prepare(model, frame.image, state.resize)
+        outputs, stream = step(model.stpn, state.stream, network, new_shot=cut)
+        results = [_result(model, state.resize, waiting[i], out) for i, out in enumerate(outputs)]
+    state = replace(
+        state,
+        stream=stream,
+        waiting=waiting[len(outputs) :],
+        previous=frame.image if state.cuts else None,
+    )
     return results, state
 
 
 @torch.no_grad()
-def finish_detection(model: FasterRCNN, state: DetectionState) -> list[FrameResult]:
+def finish_detection(model: Detector, state: DetectionState) -> list[FrameResult]:
     """The video has ended: results of the frames that waited for later ones."""
-    outputs = finish(model.stpn, state.stream)
-    return [_result(model, state.resize, state.waiting[i], out) for i, out in enumerate(outputs)]
+    with _precision(model, state.precision):
+        outputs = finish(model.stpn, state.stream)
+        frames = zip(state.waiting, outputs, strict=True)
+        return [_result(model, state.resize, frame, output) for frame, output in frames]
 
 
 def detect_frames(
-    model: FasterRCNN,
+    model: Detector,
     frames: Iterable[VideoFrame],
     policy: Policy,
     *,
     resize: EvalResize | None = None,
     cuts: bool = True,
     support: Iterable[Tensor] = (),
+    precision: Precision | None = None,
 ) -> Iterator[FrameResult]:
     """One result per frame, in order; see `start_detection` for the arguments.
 
     The model must be in evaluation mode; frames go to the device of its weights.
     """
-    state = start_detection(model, policy, resize=resize, cuts=cuts, support=support)
+    state = start_detection(
+        model, policy, resize=resize, cuts=cuts, support=support, precision=precision
+    )
     for frame in frames:
         results, state = detect_step(model, state, frame)
         yield from results
     yield from finish_detection(model, state)
 
 
-def _prepare(model: FasterRCNN, image: Tensor, resize: EvalResize) -> Tensor:
+def _precision(model: Detector, precision: Precision | None) -> AbstractContextManager[object]:
+    """Entered for each frame: a generator must not leave autocast on in its caller's code."""
+    if precision is None:
+        return nullcontext()
+    return autocast(precision, next(model.parameters()).device)
+
+
+def _prepare(model: Detector, image: Tensor, resize: EvalResize) -> Tensor:
     geometry = resize.geometry((image.shape[1], image.shape[2]))
     return to_network(model, geometry.images(image))
 
 
 def _result(
-    model: FasterRCNN, resize: EvalResize, frame: VideoFrame, output: StreamOutput
+    model: Detector, resize: EvalResize, frame: VideoFrame, output: StreamOutput
 ) -> FrameResult:
     original = frame.image.shape[1], frame.image.shape[2]
     geometry = resize.geometry(original)

@@ -15,11 +15,10 @@ from torch import Tensor
 
 from stpn_core.errors import InputError
 from stpn_core.weights import LoadReport, load_backbone, load_state, read_checkpoint, save_weights
-from stpn_vod.build import build_detector
+from stpn_vod.build import Detector, build_detector
 from stpn_vod.build_config import DetectorConfig
 from stpn_vod.config import read_dataclass
 from stpn_vod.conversion import TASK, convert_detector, detector_metadata
-from stpn_vod.detector import FasterRCNN
 
 __all__ = [
     "StoredDetector",
@@ -44,7 +43,7 @@ class StoredDetector:
     classes: tuple[str, ...]
     source: Path
 
-    def build(self) -> FasterRCNN:
+    def build(self) -> Detector:
         """The detector with these weights, in evaluation mode. Raises InputError if they differ."""
         model = build_detector(self.config)
         what = f"the detector, from {self.source}"
@@ -54,7 +53,7 @@ class StoredDetector:
         return model.eval()
 
 
-def load_detector(path: str | Path) -> FasterRCNN:
+def load_detector(path: str | Path) -> Detector:
     """The detector of a weights file, in evaluation mode; see `read_detector`."""
     return read_detector(path).build()
 
@@ -87,7 +86,7 @@ def save_detector(
 
 
 def load_initial(
-    model: FasterRCNN, source: str | Path, architecture: str | None = None
+    model: Detector, source: str | Path, architecture: str | None = None
 ) -> LoadReport:
     """Start a detector from a file: a whole detector, or the encoder alone.
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from stpn_core.runs.config import load_config, save_config
     from stpn_core.runs.durable import replace_file
-    from stpn_core.runs.manifest import CheckpointDamaged
+    from stpn_core.runs.manifest import CheckpointDamaged, verify
     from stpn_core.runs.resume import resume_from
     from stpn_core.runs.run_dir import RunDir
 
@@ -44,6 +44,7 @@ _HOMES = {
     "resume_from": "resume",
     "save_checkpoint": "checkpoint",
     "save_config": "config",
+    "verify": "manifest",
 }
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "resume_from",
     "save_checkpoint",
     "save_config",
+    "verify",
 ]
 
 
