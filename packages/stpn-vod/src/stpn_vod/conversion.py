@@ -26,6 +26,10 @@ _HEADS = (
     (r"roi_head\.bbox_head\.shared_fcs\.1\.", "roi.fc2."),
     (r"roi_head\.bbox_head\.fc_cls\.", "roi.classify."),
     (r"roi_head\.bbox_head\.fc_reg\.", "roi.regress."),
+    (
+        r"roi_head\.bbox_head\.aggregator\.([01])\.(fc_embed|ref_fc_embed|fc|ref_fc)\.",
+        r"selsa.aggregators.\1.\2.",
+    ),
 )
 _NAMED_SWINS = {
     (96, (2, 2, 6, 2)): "swin_tiny",
@@ -38,14 +42,17 @@ _NAMED_SWINS = {
 def convert_detector(
     state: dict[str, Tensor], metadata: dict[str, str]
 ) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-    """A Faster R-CNN with Swin under mmdet's names, with or without STPN's predictor, under ours.
+    """A Faster R-CNN with Swin under mmdet's names, with or without STPN's predictor and the
+    aggregators of mmtracking's SELSA, under ours.
 
     None for anything else, Mask R-CNN included (its encoder is what one starts from). The
     background is the last class on both sides, so no row moves. Box deviations and sampling are not
-    in such files: with a predictor they are those of the released STPN configuration, without one
-    the usual single-frame ones. Raises InputError for a detector with parts unknown here.
+    in such files: with a predictor they are those of the released STPN configuration, with
+    aggregators alone those of mmtracking's SELSA, else the usual single-frame ones. Raises
+    InputError for a detector with parts unknown here, and for one on a ResNet.
     """
     prefix = "detector." if any(key.startswith("detector.") for key in state) else ""
+    _refuse_resnet(state, prefix)
     first = f"{prefix}backbone.patch_embed.projection.weight"
     last = f"{prefix}roi_head.bbox_head.fc_cls.weight"
     masks = any(key.startswith(f"{prefix}roi_head.mask_head.") for key in state)
@@ -68,6 +75,18 @@ def convert_detector(
     config = _config_of(converted, backbone.metadata)
     header = detector_metadata(config, json.loads(metadata.get("classes", "[]")))
     return converted, header | {"converted_from": backbone.layout}
+
+
+def _refuse_resnet(state: Mapping[str, Tensor], prefix: str) -> None:
+    """mmtracking's own SELSA checkpoints, all of them on a ResNet or ResNeXt."""
+    aggregates = any(key.startswith(f"{prefix}roi_head.bbox_head.aggregator.") for key in state)
+    if aggregates and any(key.startswith(f"{prefix}backbone.layer1.") for key in state):
+        raise InputError(
+            "the checkpoint is SELSA on a ResNet (mmtracking's, with dilated stage 4 and one map at "
+            "stride 16): neither that backbone nor its RPN has a counterpart here, where a SELSA "
+            "detector stands on Swin or ViT and a feature pyramid; train one with the recipe "
+            "vid_swin_t_selsa"
+        )
 
 
 def detector_metadata(config: DetectorConfig, classes: Sequence[str]) -> dict[str, str]:
@@ -100,6 +119,12 @@ def _config_of(state: Mapping[str, Tensor], found: Mapping[str, str]) -> Detecto
         "fc_channels": state["roi.fc1.weight"].shape[0],
     }
     encoder, arch = _named_swin(swin)
+    if any(key.startswith("selsa.") for key in state):
+        sizes["head"] = "selsa"
+    if not predictor and "head" in sizes:
+        return DetectorConfig(
+            encoder, arch, predictor=None, box_stds=RELEASED_STDS, train_proposals=600, **sizes
+        )
     if not predictor:
         return DetectorConfig(
             encoder,
