@@ -20,15 +20,18 @@ def test_every_recipe_survives_json_and_explains_itself(name):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_twin_differs_in_prompts_only(name):
+def test_the_twin_differs_in_prompts_and_references_only(name):
     recipe = get_recipe(name)
     single = twin(recipe)
-    assert single.model.predictor is None
+    assert not single.model.uses_support
     back = dataclasses.replace(
         single,
         name=name,
         model=dataclasses.replace(
-            single.model, predictor=recipe.model.predictor, prompt_aux=recipe.model.prompt_aux
+            single.model,
+            predictor=recipe.model.predictor,
+            prompt_aux=recipe.model.prompt_aux,
+            head=recipe.model.head,
         ),
     )
     assert back == recipe

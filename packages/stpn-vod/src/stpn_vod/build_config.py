@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 Options = dict[str, bool | int | float | str | tuple[int, ...]]
@@ -16,8 +16,8 @@ SINGLE_FRAME_STDS = (0.1, 0.1, 0.2, 0.2)
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """Everything `build_detector` needs. The matched single-frame twin has `predictor` None and is
-    otherwise the same. Defaults are those of the released STPN detector with Swin-T."""
+    """Everything `build_detector` needs; defaults are those of the released STPN detector with
+    Swin-T."""
 
     # read by the JSON reader: a misspelt field is an error, not a default
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
@@ -70,3 +70,7 @@ class DetectorConfig:
     def uses_support(self) -> bool:
         """Whether the detector looks at other frames at all."""
         return self.predictor is not None or self.head == "selsa"
+
+    def single_frame(self) -> DetectorConfig:
+        """The matched twin that looks at no other frame and is otherwise the same."""
+        return replace(self, predictor=None, prompt_aux=0.0, head="faster_rcnn")

@@ -157,8 +157,8 @@ class Recipe:
 
 
 def twin(recipe: Recipe) -> Recipe:
-    """The matched single-frame twin: the same start, augmentation and schedule, no prompts."""
-    model = dataclasses.replace(recipe.model, predictor=None, prompt_aux=0.0)
+    """The matched single-frame twin: the same start, augmentation and schedule, no other frames."""
+    model = recipe.model.single_frame()
     return dataclasses.replace(recipe, name=f"{recipe.name}_twin", model=model)
 
 

@@ -127,7 +127,7 @@ def _detect(
     policy = _policy(config)
     support: Iterable[Tensor] = ()
     try:
-        if isinstance(policy, UniformPolicy) and detector.model.stpn.predictor is not None:
+        if isinstance(policy, UniformPolicy) and detector.config.uses_support:
             support = _spread(video, policy.count, config.max_frames, asked)
         for result in detect_frames(
             detector.model,

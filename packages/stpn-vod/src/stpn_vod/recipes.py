@@ -20,6 +20,7 @@ from typing import Any
 from stpn_core.errors import InputError
 from stpn_vod.build_config import DetectorConfig
 from stpn_vod.config import DataConfig, EvalConfig, OptimConfig, Recipe, RunConfig
+from stpn_vod.recipes_selsa import vid_swin_t_selsa, vid_swin_t_stpn_selsa
 
 
 def vid_swin_t() -> Recipe:
@@ -162,6 +163,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     **{make.__name__: make for make in VID},
     **{f"{make.__name__}_released": _preset(released, make) for make in VID},
     **{f"{make.__name__}_paper": _preset(paper, make) for make in VID},
+    "vid_swin_t_selsa": vid_swin_t_selsa,
+    "vid_swin_t_stpn_selsa": vid_swin_t_stpn_selsa,
     "own": own,
     "synthetic": synthetic,
 }

@@ -137,11 +137,11 @@ class SelsaDetector(nn.Module):
             self.roi.targets(proposed.boxes, box, label, generator)
             for proposed, box, label in zip(proposals, boxes, labels, strict=True)
         ]
-        references = self._own_where_none(references, pyramid, sizes)
+        looked_at = self._own_where_none(references, pyramid, sizes)
         first_layer = self._first_layer(pyramid, [image.regions for image in targets])
         predictions = [
             self.selsa(self.roi, first, join_references(others))
-            for first, others in zip(first_layer, references, strict=True)
+            for first, others in zip(first_layer, looked_at, strict=True)
         ]
         losses |= roi_losses(
             torch.cat([logits for logits, _ in predictions]),

@@ -107,14 +107,14 @@ def with_classes_of(recipe: Recipe, index: VideoIndex) -> Recipe:
 def starting_model(recipe: Recipe) -> Detector:
     """The detector with its initial weights, the same for a recipe and its twin.
 
-    Encoder and heads are made before the predictor takes random numbers, so that for one seed both
-    start with the same values everywhere they share.
+    What they share is taken from the twin, which draws no random numbers for predictor, aggregators
+    or auxiliary head, so that for one seed both start with the same values there.
     """
     seed = recipe.run.seed
     torch.manual_seed(seed)
     model = build_detector(recipe.model, pretrained=recipe.init == "imagenet1k")
     torch.manual_seed(seed)
-    twin = build_detector(dataclasses.replace(recipe.model, predictor=None, prompt_aux=0.0))
+    twin = build_detector(recipe.model.single_frame())
     if recipe.init != "imagenet1k":
         model.load_state_dict(twin.state_dict(), strict=False)
     else:  # the encoder has its weights from outside; heads alone are shared

@@ -12,16 +12,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from stpn_core.errors import InputError
-from stpn_core.streaming import StreamOutput, StreamState, finish, prompts_for, start_stream, step
 from stpn_core.training import Precision, autocast
 from stpn_data.shots import shot_changed
-from stpn_data.support import Policy, UniformPolicy
+from stpn_data.support import Policy
 from stpn_data.transforms import EvalResize
 from stpn_data.video import VideoFrame
 from stpn_vod.build import Detector
 from stpn_vod.detections import Detections
-from stpn_vod.detector import FasterRCNN
+from stpn_vod.frame_stream import Output, Stream, advance, close_stream, found_in, open_stream
 from stpn_vod.network_input import to_network
 
 
@@ -42,7 +40,7 @@ class DetectionState:
     previous: the last frame, for cuts.
     """
 
-    stream: StreamState
+    stream: Stream
     resize: EvalResize
     cuts: bool
     precision: Precision | None = None
@@ -65,16 +63,10 @@ def start_detection(
     uint8 (3, H, W), all of one size. cuts: frames before a cut, or of another size, do not support
     frames after it. precision: None leaves autocast as the caller has it.
     """
-    if not isinstance(model, FasterRCNN):
-        raise InputError("regions of other frames (head `selsa`) are not kept by a stream yet")
     resize = resize or EvalResize()
-    if model.stpn.predictor is None:
-        return DetectionState(start_stream(None), resize, False, precision)
-    if not isinstance(policy, UniformPolicy):
-        return DetectionState(start_stream(policy), resize, cuts, precision)
     with torch.no_grad(), _precision(model, precision):
-        prompts = prompts_for(model.stpn, (_prepare(model, image, resize) for image in support))
-    return DetectionState(start_stream(None, prompts=prompts), resize, False, precision)
+        stream = open_stream(model, policy, (_prepare(model, image, resize) for image in support))
+    return DetectionState(stream, resize, cuts and stream.policy is not None, precision)
 
 
 @torch.no_grad()
@@ -87,8 +79,8 @@ def detect_step(
         frame = replace(frame, image=frame.image.clone())
     waiting = (*state.waiting, frame)
     with _precision(model, state.precision):
-        network = _prepare(model, frame.image, state.resize)
-        outputs, stream = step(model.stpn, state.stream, network, new_shot=cut)
+        network, size = _prepare(model, frame.image, state.resize)
+        outputs, stream = advance(model, state.stream, network, size, new_shot=cut)
         results = [_result(model, state.resize, waiting[i], out) for i, out in enumerate(outputs)]
     state = replace(
         state,
@@ -103,7 +95,7 @@ def detect_step(
 def finish_detection(model: Detector, state: DetectionState) -> list[FrameResult]:
     """The video has ended: results of the frames that waited for later ones."""
     with _precision(model, state.precision):
-        outputs = finish(model.stpn, state.stream)
+        outputs = close_stream(model, state.stream)
         frames = zip(state.waiting, outputs, strict=True)
         return [_result(model, state.resize, frame, output) for frame, output in frames]
 
@@ -138,16 +130,13 @@ def _precision(model: Detector, precision: Precision | None) -> AbstractContextM
     return autocast(precision, next(model.parameters()).device)
 
 
-def _prepare(model: Detector, image: Tensor, resize: EvalResize) -> Tensor:
+def _prepare(model: Detector, image: Tensor, resize: EvalResize) -> tuple[Tensor, tuple[int, int]]:
     geometry = resize.geometry((image.shape[1], image.shape[2]))
-    return to_network(model, geometry.images(image))
+    return to_network(model, geometry.images(image)), geometry.size
 
 
-def _result(
-    model: Detector, resize: EvalResize, frame: VideoFrame, output: StreamOutput
-) -> FrameResult:
+def _result(model: Detector, resize: EvalResize, frame: VideoFrame, output: Output) -> FrameResult:
     original = frame.image.shape[1], frame.image.shape[2]
     geometry = resize.geometry(original)
-    size = torch.tensor([geometry.size])
-    found = model.detect(output.features, size)[0].rescale(geometry.scale, original).to("cpu")
-    return FrameResult(frame, found, output.has_prompt)
+    found = found_in(model, output, geometry.size).rescale(geometry.scale, original)
+    return FrameResult(frame, found.to("cpu"), output.has_prompt)

@@ -94,8 +94,9 @@ def load_initial(
         folder; then `architecture` names it ("swin_tiny").
 
     A detector for other classes gives all but its last layers, a single-frame one all but the
-    prompt predictor; the report lists what kept its initial values. Raises InputError if the file
-    does not fit, or if its prompts were trained with another `prompt_merge`.
+    prompt predictor, one without SELSA all but the aggregators; the report lists what kept its
+    initial values. Raises InputError if the file does not fit, or if its prompts were trained with
+    another `prompt_merge`.
     """
     stored = _read_any(source, None) if Path(source).exists() else None
     if stored is None:
@@ -114,7 +115,11 @@ def load_initial(
         for key, tensor in stored.state.items()
         if not key.startswith(_REPLACEABLE) or shapes.get(key) == tensor.shape
     }
-    optional = _REPLACEABLE if prompted else (*_REPLACEABLE, "stpn.predictor.")
+    optional = (
+        *_REPLACEABLE,
+        *(() if prompted else ("stpn.predictor.",)),
+        *(() if stored.config.head == "selsa" else ("selsa.",)),
+    )
     what = f"the detector, from {source}"
     return load_state(model, fitting, what=what, min_matched=1.0, optional=optional)
 
