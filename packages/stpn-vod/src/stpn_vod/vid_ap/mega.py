@@ -35,7 +35,7 @@ _QUIRKS = (
     "nothing is dropped, counted or weighted by the annotations of its class in the frame that it "
     "overlaps most, taken ones included",
     "in a frame without its class a false positive weighs the share of all motion values that lie "
-    "in the group, frames without objects giving a value 0.0 each; a share of 0 weighs 1",
+    "in the group, frames without objects giving a value 0.0 each",
     "area under the envelope at every recall, mean over classes with an annotation in the group",
 )
 MEGA = Lineage(
@@ -105,7 +105,8 @@ def _metrics(
 ) -> Iterator[Metric]:
     check_rows(whole.boxes, whole.frames, len(classes), "annotations")
     check_rows(found, whole.frames, len(classes), "detections")
-    empty = [share or 1.0 for share in map(whole.share, whole.speeds)]
+    # The original lets a share of 0 weigh 1, which changes nothing: then no object is in the group.
+    empty = [whole.share(group) for group in whole.speeds]
     verdicts = _judge(truth, found, empty, whole.frames, len(classes))
     names = ["", *(group.name for group in whole.speeds[1:])]
     table = average_precisions(verdicts, _rank, _precision)
