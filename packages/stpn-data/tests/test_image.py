@@ -6,7 +6,6 @@ import subprocess
 import sys
 import warnings
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from PIL import Image
 from stpn_data import image as image_module
 from stpn_data.errors import DataError
 from stpn_data.image import decode_image
-from stpn_data.image_header import image_size, read_header
+from stpn_data.image_header import ImageHeader, image_size, read_header
 
 WIDTH, HEIGHT = 48, 32
 
@@ -120,6 +119,13 @@ BAD: dict[str, tuple[bytes, str]] = {
         GOOD["png"].replace(struct.pack(">II", WIDTH, HEIGHT), struct.pack(">II", 9, 9)),
         "cannot",
     ),
+    "gif larger than its screen": (
+        GOOD["gif"].replace(
+            struct.pack("<cHHHH", b",", 0, 0, WIDTH, HEIGHT),
+            struct.pack("<cHHHH", b",", 0, 0, 65_535, 65_535),
+        ),
+        "larger than its header says",
+    ),
     "too many scans": (GOOD["jpeg progressive"] + b"\xff\xda" * 501, "more than 500 scans"),
 }
 
@@ -199,10 +205,7 @@ for path in sys.argv[2:]:
 def test_fast_and_plain_decoders_give_the_same_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     fast = {name: decode_image(data) for name, data in GOOD.items() if name.startswith("jpeg")}
 
-    def plain() -> Callable[[bytearray], torch.Tensor]:
-        return lambda data: image_module._decode_pillow(data, "JPEG")
-
-    monkeypatch.setattr(image_module, "_jpeg_decoder", plain)
+    monkeypatch.setattr(image_module, "_jpeg_decoder", lambda: image_module._decode_pillow)
     for name, image in fast.items():
         assert (decode_image(GOOD[name]).int() - image.int()).abs().max() <= 1, name
 
@@ -229,3 +232,16 @@ def test_real_frames_match_pillow(shared: Path) -> None:
     for path in sorted((shared / "data/frames").glob("*/*.JPEG"))[::40]:
         wanted = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)
         assert (decode_image(path).int() - wanted.int()).abs().max() <= 1
+
+
+def test_no_decoder_sees_an_orientation(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[bytes] = []
+
+    def decode(data: bytearray, header: ImageHeader) -> torch.Tensor:
+        given.append(bytes(data))
+        return image_module._decode_pillow(data, header)
+
+    monkeypatch.setattr(image_module, "_jpeg_decoder", lambda: decode)
+    decode_image(GOOD["jpeg exif 6"])
+    assert dict(Image.open(io.BytesIO(GOOD["jpeg exif 6"])).getexif()) == {0x0112: 6}  # control
+    assert dict(Image.open(io.BytesIO(given[0])).getexif()) == {}

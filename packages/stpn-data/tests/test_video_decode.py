@@ -261,3 +261,56 @@ def test_the_kernel_sees_no_other_file_and_no_socket(tmp_path: Path) -> None:
     assert any("good.mkv" in line for line in lines)
     assert not [line for line in lines if "secret" in line or "AF_INET" in line]
     assert any("secret" in line for line in opened(control, paths["concat"]))
+
+
+FUZZ = """
+import os, random, signal, sys
+from stpn_data.errors import DataError
+from stpn_data.video_decode import FileDecoder
+if sys.argv[1] == 'crash':
+    os.kill(os.getpid(), signal.SIGSEGV)
+total = 0
+for source in sys.argv[2:]:
+    data = open(source, 'rb').read()
+    for seed in range(15):
+        rng = random.Random(seed)
+        damaged = bytearray(data)
+        for _ in range(rng.choice((1, 5, 50))):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        open(sys.argv[1], 'wb').write(damaged)
+        try:
+            decoder = FileDecoder(sys.argv[1], threads=1)
+            count = sum(1 for _ in decoder)
+        except DataError:
+            continue
+        assert decoder.status in ('complete', 'truncated', 'unknown')
+        total += count
+print(total)
+"""
+
+
+def test_damaged_files_give_frames_or_a_data_error(tmp_path: Path) -> None:
+    sources = [
+        make_video(tmp_path / "a.mp4", 8, codec="libx264"),
+        make_video(tmp_path / "a.mkv", 8),
+        make_video(tmp_path / "a.avi", 8, codec="mjpeg"),
+        make_video(tmp_path / "a.ts", 8, codec="mpeg2video", fps=25),
+    ]
+    command = [sys.executable, "-c", FUZZ]
+    paths = [str(tmp_path / "damaged"), *map(str, sources)]
+    run = subprocess.run([*command, *paths], capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert int(run.stdout) > 200  # of 480: most damage is survived
+    control = subprocess.run([*command, "crash"], capture_output=True, timeout=60)
+    assert control.returncode < 0
+
+
+def test_a_stream_that_begins_half_way(tmp_path: Path) -> None:
+    """Found by damaging bytes at random: PyAV raises IndexError for it."""
+    path = Path(__file__).parent / "corpus/stream_begins_half_way.ts"
+    with pytest.raises(IndexError), av.open(str(path)) as control:
+        list(control.decode(video=0))
+    decoder = FileDecoder(str(path))
+    assert len(list(decoder)) >= 4
+    assert "another stream begins half-way" in decoder.problems
+    assert decoder.status == "truncated"

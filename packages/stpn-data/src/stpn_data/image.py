@@ -63,20 +63,20 @@ def _decode(data: bytearray, header: ImageHeader, where: str) -> Tensor:
         if header.plain:
             for at in header.exif:  # torchcodec turns the image as EXIF says: hide the block
                 data[at] = 0xEF  # a segment of type APP15, which means nothing to anyone
-            return _jpeg_decoder()(data)
-        return _decode_pillow(data, header.format)
+            return _jpeg_decoder()(data, header)
+        return _decode_pillow(data, header)
     except (RuntimeError, OSError, SyntaxError, ValueError, EOFError) as error:
         reason = str(error).split("\n", 1)[0][:200] or type(error).__name__
         raise DataError(f"{where}: the image cannot be decoded: {reason}") from error
 
 
 @cache
-def _jpeg_decoder() -> Callable[[bytearray], Tensor]:
+def _jpeg_decoder() -> Callable[[bytearray, ImageHeader], Tensor]:
     """The fastest JPEG decoder that is installed and loads."""
     try:
         from torchcodec.decoders import decode_jpeg
 
-        return lambda data: decode_jpeg(torch.frombuffer(data, dtype=torch.uint8), mode="RGB")
+        return lambda data, _: decode_jpeg(torch.frombuffer(data, dtype=torch.uint8), mode="RGB")
     except (ImportError, RuntimeError, OSError):
         pass
     try:
@@ -86,15 +86,21 @@ def _jpeg_decoder() -> Callable[[bytearray], Tensor]:
         # call, and silencing a warning is not safe in threads.
         decode = torch.ops.image.decode_jpeg
         mode = ImageReadMode.RGB.value
-        return lambda data: decode(torch.frombuffer(data, dtype=torch.uint8), mode, False)
+        return lambda data, _: decode(torch.frombuffer(data, dtype=torch.uint8), mode, False)
     except (ImportError, AttributeError, RuntimeError):
-        return lambda data: _decode_pillow(data, "JPEG")
+        return _decode_pillow
 
 
-def _decode_pillow(data: bytearray, kind: str) -> Tensor:
+def _decode_pillow(data: bytearray, header: ImageHeader) -> Tensor:
     from PIL import Image
 
-    with Image.open(BytesIO(data), formats=[kind]) as image:
+    try:
+        image = Image.open(BytesIO(data), formats=[header.format])
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise OSError(f"larger than its header says: {error}") from error
+    with image:
+        if image.size != (header.width, header.height):  # a GIF's frame may exceed its screen
+            raise OSError(f"larger than its header says: {image.size[0]}×{image.size[1]}")
         if image.mode.startswith("I;16") or image.mode == "I":
             grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
             pixels = np.repeat(grey[:, :, None], 3, axis=2)

@@ -105,7 +105,7 @@ class FileDecoder:
 
     def _frames(self) -> Iterator[Any]:
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._packets():
                 try:
                     frames = packet.decode()
                 except FFmpegError as error:
@@ -114,6 +114,14 @@ class FileDecoder:
                 yield from frames
         except FFmpegError as error:
             self._problem(f"reading stopped: {_reason(error)}")
+
+    def _packets(self) -> Iterator[Any]:
+        while True:
+            try:
+                yield from self._container.demux(self._stream)
+                return
+            except IndexError:  # PyAV's answer to a stream that was not there at the start
+                self._problem("another stream begins half-way")
 
     def _pixels(self, frame: Any) -> NDArray[np.uint8] | None:
         if frame.is_corrupt:
