@@ -8,10 +8,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tqdm import tqdm
 
+from stpn_core.training import World
+from stpn_data.index import VideoIndex
 from stpn_vod.config import Recipe
 from stpn_vod.model_file import TrainedDetector, load_trained
 from stpn_vod.recipes import synthetic
@@ -93,6 +96,30 @@ def detector(trained: Path) -> TrainedDetector:
         for weight in found.model.stpn.predictor.parameters():
             weight.copy_(torch.randn(weight.shape, generator=generator))
     return found
+
+
+@pytest.fixture(scope="session")
+def answered(detector: TrainedDetector, shapes: Path) -> VideoIndex:
+    """The validation split, annotated with a third of what `detector` finds there, a little moved:
+    its numbers are neither 0 nor 1."""
+    from stpn_data.readers import open_dataset
+    from stpn_vod.evaluate import detect_all
+
+    index = open_dataset(shapes, "val")
+    config = tiny_recipe(shapes).eval
+    found = detect_all(detector.model, index, config, World(0, 1, 0, torch.device("cpu")))
+    rng = np.random.default_rng(0)
+    sides = found.boxes[:, 2:] - found.boxes[:, :2]
+    found = found.take((sides > 4).all(1) & (rng.random(len(found)) < 1 / 3))
+    counts = np.bincount(found.frames, minlength=index.num_frames)
+    return dataclasses.replace(
+        index,
+        box_start=np.concatenate([[0], np.cumsum(counts)]),
+        boxes=(found.boxes + rng.uniform(0, 3, (len(found), 4))).astype(np.float32),
+        labels=found.labels.astype(np.int16),
+        tracks=np.full(len(found), -1, np.int32),
+        flags=np.zeros(len(found), np.uint8),
+    )
 
 
 @pytest.fixture(scope="session")
