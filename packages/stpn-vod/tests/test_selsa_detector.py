@@ -15,6 +15,8 @@ from stpn_core.errors import InputError
 from stpn_core.testing import TaskConformance
 from stpn_vod.build import build_detector
 from stpn_vod.build_config import DetectorConfig
+from stpn_vod.roi_align import pool_regions
+from stpn_vod.selsa import join_references
 from stpn_vod.selsa_detector import SelsaDetector
 
 CONFIG = DetectorConfig(
@@ -133,6 +135,22 @@ def test_references_come_from_the_own_row(predictor):
         assert not _same(before[1:], after[1:]), "control: the row's own support matters"
 
 
+def test_support_has_the_size_of_its_own_image():
+    """References beyond the border of an image padded to its batch would be regions of nothing."""
+    model = _detector(predictor=None)
+    images, support, valid = _inputs()
+    sizes = torch.tensor([[64, 90], [40, 60]])
+    for tensor in (images[1], support[1]):
+        tensor[..., 40:, :] = 0
+        tensor[..., 60:] = 0
+    together = model(images, sizes, support, valid)
+    for row in range(2):
+        one = slice(row, row + 1)
+        (alone,) = model(images[one], sizes[one], support[one], valid[one])
+        assert_close(together[row].boxes, alone.boxes, atol=1e-3, rtol=0)
+        assert_close(together[row].scores, alone.scores, atol=1e-5, rtol=0)
+
+
 def test_each_valid_frame_counts_and_no_other():
     model = _detector(predictor=None)
     images, support, valid = _inputs()
@@ -145,6 +163,32 @@ def test_each_valid_frame_counts_and_no_other():
         assert_close(a.scores, b.scores, atol=1e-5, rtol=0)
     valid[:, 0] = False
     assert not _same(model(images, SIZES, support, valid), expected), "control: frame 0 counted"
+
+
+def test_the_frame_itself_is_a_reference_too():
+    """At test, as in the released implementation, said plainly here."""
+    model = _detector(predictor=None)
+    images, support, _ = _inputs(batch=1, support=2)
+    size = SIZES[:1]
+    with torch.no_grad():
+        _, others = model.survey(support[0], size.expand(2, 2))
+        features = model.stpn.encoder(images)
+        pyramid = model.fpn(features)
+        (proposals,) = model.rpn.propose(model.rpn(pyramid, size), size, 40)
+        first = model.roi.fc1(pool_regions(pyramid, [proposals.boxes]).flatten(1))
+        own = model.selsa.refer(model.roi, first)
+        expected, without = (
+            model.roi.postprocess(
+                model.roi.coder,
+                proposals.boxes,
+                *model.selsa(model.roi, first, join_references(looked_at)),
+                size[0],
+            )
+            for looked_at in ([*others, own], others)
+        )
+    for found in (model(images, size, support), model.detect(features, size, [others])):
+        assert _same(found, [expected])
+        assert not _same(found, [without]), "control: it does make a difference"
 
 
 def test_a_frame_without_support_looks_at_itself():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stpn_vod.predict import detect_video as detect_video
     from stpn_vod.predict_config import PredictConfig as PredictConfig
     from stpn_vod.recipes import get_recipe as get_recipe
+    from stpn_vod.selsa_detector import SelsaDetector as SelsaDetector
     from stpn_vod.stream import detect_frames as detect_frames
     from stpn_vod.stream import detect_step as detect_step
     from stpn_vod.stream import finish_detection as finish_detection
@@ -34,6 +35,7 @@ _HOME = {
     "FasterRCNN": "detector",
     "PredictConfig": "predict_config",
     "Recipe": "config",
+    "SelsaDetector": "selsa_detector",
     "TrainedDetector": "model_file",
     "build_detector": "build",
     "detect_frames": "stream",

@@ -67,7 +67,10 @@ class SelsaAggregator(nn.Module):
     def forward(self, regions: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """What regions (R, C) gather from keys and values (N, C): (R, C); N may be 0."""
         queries, keys, values = (self._split(v) for v in (self.fc_embed(regions), keys, values))
-        gathered = F.scaled_dot_product_attention(queries, keys, values)
+        if len(regions) and keys.shape[2]:
+            gathered = F.scaled_dot_product_attention(queries, keys, values)
+        else:  # nothing to weigh, which not every attention kernel takes: zeros, still connected
+            gathered = queries @ (keys.transpose(2, 3) @ values)
         return self.fc(gathered.squeeze(0).transpose(0, 1).flatten(1))
 
     def _split(self, vectors: Tensor) -> Tensor:
