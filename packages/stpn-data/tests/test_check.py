@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from vid_tree import vid_tree, write_image, write_video, write_xml, xml_object
+from video_files import make_video
 
 from stpn_data.check import check_dataset
 from stpn_data.cli import main
@@ -122,6 +123,22 @@ def test_one_s_own_data(tmp_path: Path) -> None:
         ("boxes", "v.csv:5"),
         ("gap", "v (train/v)"),
     }
+
+
+def test_a_cut_video_is_a_defect(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    path = make_video(tmp_path / "train/v.mkv", 30)
+    (tmp_path / "train/v.csv").write_text("frame,x1,y1,x2,y2,label\n0,1,1,9,9,a\n29,1,1,9,9,a\n")
+    assert check_dataset(tmp_path)[0].defects == ()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    audit = check_dataset(tmp_path)[0]
+    assert {(d.kind, Path(d.place).name) for d in audit.defects} == {
+        ("damaged video", "v.mkv"),
+        ("missing frame", "000029.jpg"),
+        ("gap", audit.defects[1].place.rsplit("/", 1)[1]),
+    }
+    assert audit.index is not None
+    assert "1 videos end early or are damaged" in audit.index.notes[0]
 
 
 def test_the_command(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:

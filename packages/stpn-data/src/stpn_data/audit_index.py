@@ -15,6 +15,7 @@ from tqdm import tqdm
 from stpn_data.boxes import clean_boxes
 from stpn_data.defects import Defect
 from stpn_data.errors import DataError
+from stpn_data.frame_cache import damaged_video
 from stpn_data.image_header import image_size
 from stpn_data.index import VideoIndex
 
@@ -22,7 +23,8 @@ _NUMBER = re.compile(r"(\d{1,18})\D*$", re.ASCII)
 
 
 def audit_index(index: VideoIndex, *, annotate_all: bool = False) -> Iterator[Defect]:
-    """Missing frames, gaps, boxes outside or without area, one track twice in a frame.
+    """Missing frames, gaps, damaged videos, boxes outside or without area, one track twice in a
+    frame.
 
     `annotate_all`: the layout promises an annotation for every frame, so one without is a defect
     too.
@@ -35,6 +37,8 @@ def audit_index(index: VideoIndex, *, annotate_all: bool = False) -> Iterator[De
             yield Defect("missing annotation", path, "an image without annotation")
     for video in range(index.num_videos):
         yield from _gaps(index, video)
+        if source := damaged_video(index.folders[video]):
+            yield Defect("damaged video", source, "ends early, or part of it cannot be decoded")
     yield from _boxes(index)
     yield from _tracks(index)
 

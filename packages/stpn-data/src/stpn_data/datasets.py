@@ -94,7 +94,9 @@ def read_layout(
             )
         case "coco_vid":
             assert layout.images is not None
-            return read_coco_vid(layout.root, layout.images, classes=classes, on_defect=on_defect)
+            return read_coco_vid(
+                layout.root, layout.images, classes=classes, on_defect=on_defect, progress=progress
+            )
         case "own":
             return read_own(
                 layout.root, split, classes=classes, on_defect=on_defect, progress=progress

@@ -34,6 +34,14 @@ class StoredFrames:
     status: str  # complete, truncated or unknown, see `VideoSource`
 
 
+def damaged_video(folder: str) -> str | None:
+    """The video file that `folder` holds frames of, if it ended early or was damaged."""
+    if Path(folder).parent != cache_folder() / "frames":
+        return None
+    about = json.loads(read_file(f"{folder}/frames.json", 1 << 28))
+    return about["video"] if about["status"] == "truncated" else None
+
+
 def store_frames(path: str | os.PathLike[str], *, progress: bool = True) -> StoredFrames:
     """Decode a video file into the cache, or find it there. Raises DataError naming the file."""
     path = os.path.realpath(path)

@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NoReturn
 
+from tqdm import tqdm
+
 from stpn_data.errors import DataError
 
 _CHUNK = 1 << 20
@@ -17,23 +19,37 @@ _AFTER = _SPACE + ",:]}"
 
 
 def read_json_arrays(
-    path: str | os.PathLike[str], handlers: Mapping[str, Callable[[int, Any], None]]
+    path: str | os.PathLike[str],
+    handlers: Mapping[str, Callable[[int, Any], None]],
+    *,
+    progress: bool = False,
 ) -> set[str]:
     """Call `handlers[key](position, element)` for each element of the top-level arrays they name.
 
-    Returns the keys found at the top. NaN and Infinity, a key given twice and trailing text are
-    refused. Raises DataError with the file and the JSON pointer or character.
+    Returns the keys found at the top; `progress` shows a bar on a terminal. NaN and Infinity, a key
+    given twice and trailing text are refused. Raises DataError with the file and the JSON pointer
+    or character.
     """
     try:
-        with open(path, "rb") as file:
-            return _Reader(os.fspath(path), file).top(handlers)
+        with (
+            open(path, "rb") as file,
+            tqdm(
+                desc=f"reading {os.path.basename(path)}",
+                total=os.fstat(file.fileno()).st_size,
+                unit="B",
+                unit_scale=True,
+                disable=None if progress else True,
+            ) as bar,
+        ):
+            return _Reader(os.fspath(path), file, bar.update).top(handlers)
     except OSError as error:
         raise DataError(f"{os.fspath(path)}: {error.strerror}") from error
 
 
 class _Reader:
-    def __init__(self, path: str, file: BinaryIO) -> None:
+    def __init__(self, path: str, file: BinaryIO, advance: Callable[[int], Any]) -> None:
         self.path = path
+        self._advance = advance
         self.pointer = ""
         self._file = file
         self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
@@ -122,6 +138,7 @@ class _Reader:
         if self._ended:
             return False
         data = self._file.read(_CHUNK)
+        self._advance(len(data))
         self._ended = len(data) < _CHUNK
         try:
             text = self._decode(data, self._ended)

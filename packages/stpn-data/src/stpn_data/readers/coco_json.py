@@ -51,7 +51,9 @@ class CocoTable:
         return np.fromiter(rows, np.int64, len(self.box_image))
 
 
-def read_coco_table(path: str | os.PathLike[str], on_defect: OnDefect) -> CocoTable:
+def read_coco_table(
+    path: str | os.PathLike[str], on_defect: OnDefect, *, progress: bool = False
+) -> CocoTable:
     """Read and check a file. Faulty entries are reported and left out.
 
     Raises DataError if it is no JSON object with images and categories.
@@ -77,6 +79,7 @@ def read_coco_table(path: str | os.PathLike[str], on_defect: OnDefect) -> CocoTa
             "images": checked("images", _image),
             "annotations": checked("annotations", _annotation),
         },
+        progress=progress,
     )
     for kind in ("images", "categories"):
         if kind not in keys:

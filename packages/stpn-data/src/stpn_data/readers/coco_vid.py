@@ -30,6 +30,7 @@ def read_coco_vid(
     *,
     classes: Sequence[str] | None = None,
     on_defect: OnDefect = refuse,
+    progress: bool = True,
 ) -> VideoIndex:
     """Read videos, frames and boxes from `json_path`; `file_name`s are relative to `images_root`.
 
@@ -40,7 +41,7 @@ def read_coco_vid(
     the first defect, or hands each to `on_defect` and goes on.
     """
     root = Path(images_root)
-    table = read_coco_table(json_path, on_defect)
+    table = read_coco_table(json_path, on_defect, progress=progress)
     if not table.files:
         raise DataError(f"{table.path}: lists no images")
     names = [table.categories[number] for number in sorted(table.categories)]

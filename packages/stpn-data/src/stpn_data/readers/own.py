@@ -27,6 +27,7 @@ import numpy as np
 from stpn_data.classes import label_table
 from stpn_data.defects import Defect, OnDefect, refuse
 from stpn_data.errors import DataError
+from stpn_data.frame_cache import damaged_video
 from stpn_data.image_header import image_size
 from stpn_data.index import Video, VideoIndex, build_index
 from stpn_data.paths import IMAGE_SUFFIXES, VIDEO_SUFFIXES, walk_files, walk_folders
@@ -77,6 +78,9 @@ def read_own(
         if name not in useless
     ]
     notes = [f"{len(useless)} video files without boxes are left out"] if useless else []
+    damaged = [source for video in read if (source := damaged_video(video.folder))]
+    if damaged:
+        notes.append(f"{len(damaged)} videos end early or are damaged, first {damaged[0]}")
     index = build_index(root, classes, f"{split} of {root}", read, notes)
     if not index.num_frames:
         raise DataError(
