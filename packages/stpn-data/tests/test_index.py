@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from stpn_data.errors import DataError, WorkerDied
 from stpn_data.index import OCCLUDED, Video, VideoIndex, build_index, concat, require_present
 

@@ -28,7 +28,7 @@ def cache_folder() -> Path:
     ~/.cache/stpn.
     """
     if named := os.environ.get("STPN_CACHE"):
-        return Path(named).expanduser()
+        return Path(named).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base and os.path.isabs(base) else Path.home() / ".cache") / "stpn"
 
