@@ -123,27 +123,29 @@ def own() -> Recipe:
 
 
 def synthetic() -> Recipe:
-    """Small detector for `stpn data synthesize`, trained from scratch on a CPU in minutes.
+    """Small detector for `stpn data synthesize`, for a CPU.
 
-    stpn data synthesize shapes && stpn vod train synthetic --out runs/a --data.root shapes
+    stpn data synthesize shapes --classes 4
+    stpn vod train synthetic --out runs/a --data.root shapes --init demo/stpn_start.safetensors
 
-    Goes beyond the paper: gradient through the support and the auxiliary prompt loss, without which
-    a predictor that starts from random weights stays on a long plateau.
+    From random weights it takes many more steps than from the demo's start; `stpn vod demo` makes
+    that file. Goes beyond the paper: gradient through the support frames and an auxiliary loss on
+    the prompts, without which a small predictor learns nothing from its support in this time.
     """
     return Recipe(
         name="synthetic",
         model=DetectorConfig(
             encoder="swin",
             arch={"embed_dim": 32, "depths": (1, 1, 2, 1), "num_heads": (1, 2, 4, 8)},
-            predictor="attention", num_prompts=4, num_classes=0, predictor_options={"num_heads": 4},
-            support_grad=True, prompt_aux=0.1, fpn_channels=64, fc_channels=128,
-            rpn_samples=64, roi_samples=64, train_proposals=100, test_proposals=50,
+            predictor="attention", num_prompts=8, num_classes=0, predictor_options={"num_heads": 4},
+            support_grad=True, prompt_aux=1.0, fpn_channels=64, fc_channels=128,
+            rpn_samples=64, roi_samples=32, train_proposals=50, test_proposals=50,
         ),
         data=DataConfig(
             short_sides=(128,), long_side=128, crop_probability=0.0, support_dropout=0.1, workers=0
         ),
         optim=OptimConfig(
-            lr=1e-3, batch_size=8, steps=600, drop_at=(0.75,), warmup_steps=50, warmup_ratio=0.01
+            lr=1e-3, batch_size=8, steps=1000, drop_at=(0.75,), warmup_steps=50, warmup_ratio=0.01
         ),
         eval=EvalConfig(short_side=128, long_side=128, policy="window", batch_size=16),
         run=RunConfig(save_every=200, log_every=10),

@@ -18,7 +18,8 @@ from stpn_vod.arguments import DemoArguments
 from stpn_vod.config import Recipe, twin
 from stpn_vod.demo.clip import write_clip
 from stpn_vod.demo.report import Arm, write_report
-from stpn_vod.demo.setting import demo_data, demo_recipe
+from stpn_vod.demo.setting import CROP_STEPS, START_STEPS, demo_data, demo_recipe
+from stpn_vod.demo.start import train_crops, train_start
 from stpn_vod.device import choose_device
 from stpn_vod.evaluate import detect_all
 from stpn_vod.model_file import load_trained
@@ -30,16 +31,24 @@ def run(arguments: DemoArguments) -> int:
     """Do all of it in `arguments.out`; an interrupted demo goes on where it was."""
     began = time.perf_counter()
     out = arguments.out
-    data = demo_data(out / "data", arguments.seed, arguments.severity)
-    recipe = demo_recipe(data, arguments)
-    for stage, (name, own) in enumerate((("twin", twin(recipe)), ("stpn", recipe)), start=1):
-        print(f"[{stage}/4] train {name}: {own.optim.steps} steps")
+    print("[1/6] synthesise videos")
+    data = demo_data(out / "data", arguments)
+    print("[2/6] train the encoder that both detectors start from")
+    start = out / "start.safetensors"
+    recipe = demo_recipe(data, start, arguments)
+    index = open_dataset(data, "train")
+    train_start(start, recipe, index, arguments.steps or START_STEPS)
+    for stage, (name, own) in enumerate((("twin", twin(recipe)), ("stpn", recipe)), start=3):
+        print(f"[{stage}/6] train {name}: on crops, then to detect")
+        crops = out / f"{name}_start.safetensors"
+        train_crops(crops, own, index, arguments.steps or CROP_STEPS)
+        own = dataclasses.replace(own, init=str(crops))
         code = train(own, out / name)
         if code:
             return code
-    print("[3/4] evaluate by severity")
+    print("[5/6] evaluate by severity")
     arms = evaluate_arms(recipe, out)
-    print("[4/4] write the report")
+    print("[6/6] write the report")
     clip = write_clip(arms, out / "clip.mp4")
     report = write_report(
         out / "report.html", arms, recipe, data, clip, time.perf_counter() - began

@@ -10,27 +10,32 @@ from stpn_vod.arguments import DemoArguments
 from stpn_vod.config import Recipe
 from stpn_vod.recipes import synthetic
 
+SIDE = 112  # pixels: 28 x 28 tokens, a whole number of attention windows at every stage
 DATA = (
-    "--videos", "120", "--val-videos", "30", "--frames", "20", "--size", "128x128",
+    "--videos", "160", "--val-videos", "32", "--frames", "20", "--size", f"{SIDE}x{SIDE}",
     "--classes", "4", "--kinds", "blur,defocus,occlusion",
 )  # fmt: skip
+START_STEPS, CROP_STEPS, DETECTION_STEPS = 700, 150, 250
 
 
-def demo_data(folder: Path, seed: int, severity: float) -> Path:
+def demo_data(folder: Path, arguments: DemoArguments) -> Path:
     """Synthesise the demo's videos, unless they are there already."""
     if not (folder / "synthetic.json").exists():
-        chosen = ("--severity", str(severity)) if severity else ()
-        synthesize([str(folder), *DATA, *chosen, "--seed", str(seed)])
+        chosen = ("--severity", str(arguments.severity)) if arguments.severity else ()
+        synthesize([str(folder), *DATA, *chosen, "--seed", str(arguments.seed)])
     return folder
 
 
-def demo_recipe(data: Path, arguments: DemoArguments) -> Recipe:
-    """The `synthetic` recipe on the demo's data."""
+def demo_recipe(data: Path, start: Path, arguments: DemoArguments) -> Recipe:
+    """The `synthetic` recipe at the demo's size, from the demo's common start."""
     recipe = synthetic()
-    steps = arguments.steps or recipe.optim.steps
+    steps = arguments.steps or DETECTION_STEPS
     return dataclasses.replace(
         recipe,
-        data=dataclasses.replace(recipe.data, root=str(data)),
+        name="demo",
+        init=str(start),
+        data=dataclasses.replace(recipe.data, root=str(data), short_sides=(SIDE,), long_side=SIDE),
         optim=dataclasses.replace(recipe.optim, steps=steps),
+        eval=dataclasses.replace(recipe.eval, short_side=SIDE, long_side=SIDE),
         run=dataclasses.replace(recipe.run, seed=arguments.seed),
     )
