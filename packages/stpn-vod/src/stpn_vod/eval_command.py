@@ -16,9 +16,10 @@ from stpn_vod.arguments import EvalArguments
 from stpn_vod.coco_ap import coco_ap
 from stpn_vod.config_checks import check_eval
 from stpn_vod.device import requested_device
-from stpn_vod.evaluate import detect_all, frames_to_test, ground_truth
+from stpn_vod.evaluate import detect_all, frames_to_test
 from stpn_vod.model_file import TrainedDetector, load_trained
 from stpn_vod.severity import ap_by_severity, severities
+from stpn_vod.vid_ap import ap50, ap50_record, ap50_table, vid_truth
 
 SUMMARY = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
 
@@ -34,6 +35,7 @@ def run(arguments: EvalArguments) -> int:
     index = open_dataset(arguments.data, arguments.split, format=arguments.format)
     check_classes(detector, index)
     severity = severities(index) if arguments.by_severity else None
+    truth = vid_truth(index, frames_to_test(index, arguments.eval.every))
     found = detect_all(
         detector.model,
         index,
@@ -43,21 +45,24 @@ def run(arguments: EvalArguments) -> int:
         degrade=degrade,
     )
     if world.is_main:
-        truth = ground_truth(index, arguments.eval.every)
         report: dict[str, Any] = {
             "weights": str(detector.source),
             "data": index.source,
-            "frames": len(frames_to_test(index, arguments.eval.every)),
+            "frames": len(truth.frames),
             "eval": dataclasses.asdict(arguments.eval),
             "degrade": arguments.degrade,
-            "all": dict(coco_ap(truth, found, index.classes)),
+            "all": dict(coco_ap(truth.boxes, found, index.classes)),
         }
+        metrics = ap50(truth, found, index.classes, report["all"]["AP50"])
+        report["ap50"] = ap50_record(metrics)
         rows = {"all frames": report["all"]}
         if severity is not None:
             report["by_severity"] = ap_by_severity(index, found, severity, arguments.eval.every)
             rows |= report["by_severity"]
         print(f"{detector.source} on {index.source}")
-        print(table(rows))
+        print(table(rows), ap50_table(metrics), sep="\n\n")
+        if truth.motion is None:
+            print("no slow, medium and fast: they need a track for every annotated box")
         if arguments.out is not None:
             replace_file(arguments.out, (json.dumps(report, indent=2) + "\n").encode())
     with contextlib.suppress(RuntimeError):

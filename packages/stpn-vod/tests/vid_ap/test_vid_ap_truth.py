@@ -9,7 +9,7 @@ import pytest
 from stpn_core.errors import InputError
 from stpn_data.index import Video, build_index
 from stpn_vod.coco_ap import FrameBoxes, no_boxes
-from stpn_vod.evaluate import ground_truth
+from stpn_vod.evaluate import frames_to_test, ground_truth
 from stpn_vod.motion import EVERY_SPEED, SPEEDS, motion_iou
 from stpn_vod.vid_ap import fgfa_ap, mega_ap, vfe_ap, vid_truth
 from stpn_vod.vid_ap.truth import VidTruth
@@ -45,7 +45,8 @@ def index():
 
 @pytest.mark.parametrize("every", [1, 2, 3, 100])
 def test_rows_are_those_that_detections_are_made_for(index, every):
-    truth, rows = vid_truth(index, every), ground_truth(index, every)
+    truth = vid_truth(index, frames_to_test(index, every))
+    rows = ground_truth(index, every)
     for name in ("frames", "boxes", "labels", "scores"):
         np.testing.assert_array_equal(getattr(truth.boxes, name), getattr(rows, name))
     frames = [f for v in range(2) for f in index.frames_of(v)[::every] if index.annotated[f]]
@@ -54,7 +55,7 @@ def test_rows_are_those_that_detections_are_made_for(index, every):
 
 
 def test_motion_is_measured_on_all_frames(index):
-    truth = vid_truth(index, 3)
+    truth = vid_truth(index, frames_to_test(index, 3))
     assert truth.boxes.frames.tolist() == [0, 3, 7]
     np.testing.assert_array_equal(truth.motion, motion_iou(index)[[0, 2, 6]])
     assert (truth.motion < 0.9).all()  # on the tested frames alone each would stand still

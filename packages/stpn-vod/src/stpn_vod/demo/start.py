@@ -107,7 +107,7 @@ def _classify(
         (loss + extra).backward()
         optimizer.step()
         right = (scores.argmax(1) == labels).float().mean()
-        bar.set_postfix_str(f"loss {float(loss):.3f}, {float(right):.0%} right", refresh=False)
+        bar.set_postfix_str(f"loss {loss.item():.3f}, {right.item():.0%} right", refresh=False)
 
 
 def _batch(

@@ -57,19 +57,19 @@ class VidTruth:
         return float(group.holds(values).sum() / len(values)) if len(values) else 1.0
 
 
-def vid_truth(index: VideoIndex, every: int = 1) -> VidTruth:
-    """The annotations of every `every`-th frame of each video, of those that are annotated.
+def vid_truth(index: VideoIndex, frames: NDArray[np.int64] | None = None) -> VidTruth:
+    """The annotations of the tested `frames` of `index`, ascending numbers; default all annotated.
 
     Motion is measured on all frames, whichever are tested; it is None unless every box has a track.
     Raises InputError for boxes that are not finite.
     """
-    number = np.arange(index.num_frames)
-    start = np.repeat(index.video_start[:-1], np.diff(index.video_start))
-    frames = number[((number - start) % every == 0) & index.annotated]
-    tested = np.isin(np.repeat(number, np.diff(index.box_start)), frames)
+    if frames is None:
+        frames = np.flatnonzero(index.annotated)
+    where = np.repeat(np.arange(index.num_frames), np.diff(index.box_start))
+    tested = np.isin(where, frames)
     truth = VidTruth(
         FrameBoxes(
-            np.repeat(number, np.diff(index.box_start))[tested],
+            where[tested],
             index.boxes[tested].astype(np.float64),
             index.labels[tested].astype(np.int64),
             np.ones(int(tested.sum())),
