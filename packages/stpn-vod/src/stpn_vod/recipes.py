@@ -126,18 +126,19 @@ def synthetic() -> Recipe:
     """Small detector for `stpn data synthesize`, for a CPU.
 
     stpn data synthesize shapes --classes 4
-    stpn vod train synthetic --out runs/a --data.root shapes --init demo/stpn_start.safetensors
+    stpn vod train synthetic --out runs/a --data.root shapes --init demo/start.safetensors
 
     From random weights it takes many more steps than from the demo's start; `stpn vod demo` makes
-    that file. Goes beyond the paper: gradient through the support frames and an auxiliary loss on
-    the prompts, without which a small predictor learns nothing from its support in this time.
+    that file. Deep prompts (eq. 11): so small a backbone reads them sooner than shallow ones. Goes
+    beyond the paper: gradient through the support frames and an auxiliary loss on the prompts,
+    without which the predictor learns nothing from its support in this time.
     """
     return Recipe(
         name="synthetic",
         model=DetectorConfig(
             encoder="swin",
             arch={"embed_dim": 32, "depths": (1, 1, 2, 1), "num_heads": (1, 2, 4, 8)},
-            predictor="attention", num_prompts=8, num_classes=0, predictor_options={"num_heads": 4},
+            predictor="attention", num_prompts=8, deep=True, num_classes=0, predictor_options={"num_heads": 4},
             support_grad=True, prompt_aux=1.0, fpn_channels=64, fc_channels=128,
             rpn_samples=64, roi_samples=32, train_proposals=50, test_proposals=50,
         ),

@@ -18,8 +18,8 @@ from stpn_vod.arguments import DemoArguments
 from stpn_vod.config import Recipe, twin
 from stpn_vod.demo.clip import write_clip
 from stpn_vod.demo.report import Arm, write_report
-from stpn_vod.demo.setting import CROP_STEPS, START_STEPS, demo_data, demo_recipe
-from stpn_vod.demo.start import train_crops, train_start
+from stpn_vod.demo.setting import START_STEPS, demo_data, demo_recipe
+from stpn_vod.demo.start import train_start
 from stpn_vod.device import choose_device
 from stpn_vod.evaluate import detect_all
 from stpn_vod.model_file import load_trained
@@ -36,13 +36,9 @@ def run(arguments: DemoArguments) -> int:
     print("[2/6] train the encoder that both detectors start from")
     start = out / "start.safetensors"
     recipe = demo_recipe(data, start, arguments)
-    index = open_dataset(data, "train")
-    train_start(start, recipe, index, arguments.steps or START_STEPS)
+    train_start(start, recipe, open_dataset(data, "train"), arguments.steps or START_STEPS)
     for stage, (name, own) in enumerate((("twin", twin(recipe)), ("stpn", recipe)), start=3):
-        print(f"[{stage}/6] train {name}: on crops, then to detect")
-        crops = out / f"{name}_start.safetensors"
-        train_crops(crops, own, index, arguments.steps or CROP_STEPS)
-        own = dataclasses.replace(own, init=str(crops))
+        print(f"[{stage}/6] train {name}: {own.optim.steps} steps")
         code = train(own, out / name)
         if code:
             return code

@@ -15,7 +15,7 @@ DATA = (
     "--videos", "160", "--val-videos", "32", "--frames", "20", "--size", f"{SIDE}x{SIDE}",
     "--classes", "4", "--kinds", "blur,defocus,occlusion",
 )  # fmt: skip
-START_STEPS, CROP_STEPS, DETECTION_STEPS = 700, 150, 250
+START_STEPS, DETECTION_STEPS = 700, 450
 
 
 def demo_data(folder: Path, arguments: DemoArguments) -> Path:

@@ -1,15 +1,12 @@
-"""What the demo's detectors start from.
+"""The common start of the demo's detectors: an encoder that can name the patterns on clean crops.
 
 Detectors usually start from a backbone that was trained to classify images. There is none of that
-size, so the demo trains one first, on crops around the objects, which costs a fraction of what
-detection does. First the common start: an encoder that names the pattern on crops of clean frames.
-From there twin and STPN go on with crops of all frames, the same number of steps; STPN gets prompts
-from crops of two other frames of the video.
+size, so the demo trains one first, on crops of clean training frames. Twin and STPN start from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,109 +22,42 @@ from stpn_data.index import VideoIndex
 from stpn_vod.build import build_encoder
 from stpn_vod.config import Recipe
 from stpn_vod.severity import severities
-from stpn_vod.start import starting_model, with_classes_of
-from stpn_vod.weights import save_detector
+from stpn_vod.start import with_classes_of
 
 SIDE = 56  # pixels of a crop, at the scale of the frames; two attention windows at stride 4
 BATCH = 32
 LR = 1e-3
-SUPPORT = 2
-REACH = 9  # frames
 
 
 def train_start(path: Path, recipe: Recipe, index: VideoIndex, steps: int) -> Path:
-    """Write the encoder of the common start to `path`, unless it is there."""
+    """Write the encoder's weights to `path`, unless they are there; the same bits for one seed."""
     if path.exists():
         return path
     torch.manual_seed(recipe.run.seed)
+    rng = np.random.default_rng(recipe.run.seed)
     encoder = build_encoder(with_classes_of(recipe, index).model)
+    head = nn.Linear(encoder.support_dim, len(index.classes))
     for layer in encoder.modules():
         if isinstance(layer, nn.Linear):
             # the usual deviation of 0.02 is made for wide networks and next to nothing in this one
             nn.init.xavier_uniform_(layer.weight)
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], weight_decay=0.05)
     clean = [i for i, severity in severities(index).items() if severity == 0]
-
-    def features(crops: Tensor, support: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return encoder.embed(crops).mean(dim=(1, 2)), crops.new_zeros(())
-
-    _classify("common start", encoder, features, index, clean, 0, steps, recipe.run.seed)
-    save_weights(path, {f"encoder.{name}": t for name, t in encoder.state_dict().items()}, {})
-    return path
-
-
-def train_crops(path: Path, recipe: Recipe, index: VideoIndex, steps: int) -> Path:
-    """Write a detector to `path`, unless it is there, whose encoder (and prompt predictor, if it has
-    one) went on from `recipe.init` with crops of all training frames."""
-    if path.exists():
-        return path
-    recipe = with_classes_of(recipe, index)
-    model = starting_model(recipe)
-    prompted = model.stpn.predictor is not None
-
-    def features(crops: Tensor, support: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        if not prompted:
-            return model.stpn(crops).maps[-1].mean(dim=(2, 3)), crops.new_zeros(())
-        prompts = model.stpn.predict_prompts(model.stpn.embed_support(support))
-        extra = model.presence.loss(prompts, list(labels[:, None])) if model.presence else 0
-        return model.stpn.encode(crops, prompts).maps[-1].mean(dim=(2, 3)), extra
-
-    frames = list(range(index.num_frames))
-    count = SUPPORT if prompted else 0
-    _classify(recipe.name, model.stpn, features, index, frames, count, steps, recipe.run.seed)
-    save_detector(path, model.state_dict(), recipe.model, index.classes)
-    return path
-
-
-def _classify(
-    label: str,
-    encoder: nn.Module,
-    features: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
-    index: VideoIndex,
-    frames: Sequence[int],
-    support: int,
-    steps: int,
-    seed: int,
-) -> None:
-    """Train on crops of `frames`; `features` gives one vector per crop and an additional loss."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    head = nn.LazyLinear(len(index.classes))
-    head(features(*_batch(index, [frames[0]], support, rng))[0])  # learns its width
-    parameters = [*encoder.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, weight_decay=0.05)
-    bar = tqdm(range(steps), desc=label, unit="step")
+    bar = tqdm(range(steps), desc="common start", unit="step")
     for step in bar:
         for group in optimizer.param_groups:  # warm-up, plateau, down to zero
             group["lr"] = LR * min(1, (step + 1) / 50, (steps - step) / (0.4 * steps))
-        crops, others, labels = _batch(index, rng.choice(frames, BATCH).tolist(), support, rng)
-        vectors, extra = features(crops, others, labels)
-        scores = head(vectors)
+        images, labels = draw_crops(index, rng.choice(clean, BATCH).tolist(), rng)
+        scores = head(encoder.embed(normalise(images)).mean(dim=(1, 2)))
         loss = cross_entropy(scores, labels)
         optimizer.zero_grad()
-        (loss + extra).backward()
+        loss.backward()
         optimizer.step()
         right = (scores.argmax(1) == labels).float().mean()
         bar.set_postfix_str(f"loss {loss.item():.3f}, {right.item():.0%} right", refresh=False)
-
-
-def _batch(
-    index: VideoIndex, frames: Sequence[int], support: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Crops (n, 3, S, S) of `frames`, crops (n, K, 3, S, S) of others of the same video, labels."""
-    others = [
-        int(i)
-        for frame in frames
-        for i in rng.choice(
-            [i for i in index.frames_of(index.video_of(frame)) if 0 < abs(i - frame) <= REACH],
-            support,
-            replace=False,
-        )
-    ]
-    images, labels = draw_crops(index, [*frames, *others], rng)
-    crops = normalise(images)
-    count = len(frames)
-    shape = (count, support, *crops.shape[1:])
-    return crops[:count], crops[count:].reshape(shape), labels[:count]
+    state = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    save_weights(path, state, {})
+    return path
 
 
 def draw_crops(
