@@ -138,7 +138,8 @@ def synthetic() -> Recipe:
         model=DetectorConfig(
             encoder="swin",
             arch={"embed_dim": 32, "depths": (1, 1, 2, 1), "num_heads": (1, 2, 4, 8)},
-            predictor="attention", num_prompts=8, deep=True, num_classes=0, predictor_options={"num_heads": 4},
+            predictor="attention", num_prompts=8, deep=True, num_classes=0,
+            predictor_options={"num_heads": 4},
             support_grad=True, prompt_aux=1.0, fpn_channels=64, fc_channels=128,
             rpn_samples=64, roi_samples=32, train_proposals=50, test_proposals=50,
         ),
