@@ -158,6 +158,8 @@ def wheel(session: nox.Session, pkg: str) -> None:
         *(str(wheel) for wheel in sorted(dist.glob("*.whl"))), silent=True,
     )  # fmt: skip
     session.run_install("uv", "pip", "check", "--python", session.virtualenv.location, silent=True)
+    session.run_install("uv", "pip", "install", "--python", session.virtualenv.location,
+                        "packaging", silent=True)  # fmt: skip
     absent = [PACKAGES[name].module for name in PACKAGES if name not in (*package.siblings, pkg)]
     check = str(ROOT / "tests" / "installed_wheel.py")
     with session.chdir(session.create_tmp()):  # away from the sources
