@@ -79,9 +79,10 @@ def test_crops_show_the_object_and_hide_the_colour(demo):
 def test_the_verdict_names_gains_and_losses():
     twin = {"clean": {"AP50": 0.9}, "severe": {"AP50": 0.2}}
     stpn = {"clean": {"AP50": 0.85}, "severe": {"AP50": 0.5}}
-    text = verdict(twin, stpn)
-    assert "-5.0 on clean" in text
-    assert "+30.0 on severe" in text
+    off = {"clean": {"AP50": 0.85}, "severe": {"AP50": 0.3}}
+    text = verdict(twin, stpn, off)
+    assert "its twin, AP50: -5.0 on clean, +30.0 on severe" in text
+    assert "against without: +0.0 on clean, +20.0 on severe" in text
 
 
 def test_examples_are_chosen_by_degradation_alone(demo):

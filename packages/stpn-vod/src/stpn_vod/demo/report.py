@@ -60,23 +60,27 @@ class Report:
     verdict: str
 
 
-def verdict(twin: Scores, stpn: Scores) -> str:
+def verdict(twin: Scores, stpn: Scores, prompts_off: Scores) -> str:
     """Who won where, in points of AP50; one training run of each, so no interval."""
-    parts = []
-    for group in BINS:
-        if group.name in twin and group.name in stpn:
-            gain = 100 * (stpn[group.name]["AP50"] - twin[group.name]["AP50"])
-            parts.append(f"{gain:+.1f} on {group.name} frames")
-    return "STPN against its twin, AP50: " + ", ".join(parts) if parts else "nothing to compare"
+    return (
+        f"STPN against its twin, AP50: {_gains(stpn, twin)}. "
+        f"The same STPN with its prompts against without: {_gains(stpn, prompts_off)}"
+    )
+
+
+def _gains(scores: Scores, base: Scores) -> str:
+    names = [group.name for group in BINS if group.name in scores and group.name in base]
+    gains = [100 * (scores[name]["AP50"] - base[name]["AP50"]) for name in names]
+    return ", ".join(f"{gain:+.1f} on {name}" for name, gain in zip(names, gains, strict=True))
 
 
 def write_report(
     path: Path, arms: Sequence[Arm], recipe: Recipe, data: Path, clip: Path, seconds: float
 ) -> Report:
     """Write the page; arms are the twin, STPN, and controls."""
-    from stpn_vod.demo.clip import annotated
+    from stpn_vod.demo.clip import SCORE, annotated
 
-    found = Report(verdict(arms[0].scores, arms[1].scores))
+    found = Report(verdict(*(arm.scores for arm in arms[:3])))
     names = [group.name for group in BINS if group.name in arms[0].scores]
     examples = [
         {
@@ -92,6 +96,7 @@ def write_report(
     )
     page = environment.get_template("report.html.jinja").render(
         verdict=found.verdict,
+        score=SCORE,
         bins=names,
         arms=arms,
         ap_plot=_base64(plots.ap_by_severity(arms, names)),
