@@ -147,7 +147,8 @@ def synthetic() -> Recipe:
             short_sides=(128,), long_side=128, crop_probability=0.0, support_dropout=0.1, workers=0
         ),
         optim=OptimConfig(
-            lr=1e-3, batch_size=8, steps=1000, drop_at=(0.75,), warmup_steps=50, warmup_ratio=0.01
+            lr=5e-4, predictor_lr=4.0, batch_size=8, steps=1000, drop_at=(0.75,), warmup_steps=50,
+            warmup_ratio=0.01,
         ),
         eval=EvalConfig(short_side=128, long_side=128, policy="window", batch_size=16),
         run=RunConfig(save_every=200, log_every=10),
