@@ -16,7 +16,7 @@ def match_greedily(found: Ints, truth: Ints, num_found: int, num_truth: int) -> 
 
     found (p,), truth (p,): pairs in order of precedence, all pairs of a detection together. The
     first takes its annotation, both leave the list, and so on. Pairs that no earlier pair disputes
-    are taken at once, so there are as many rounds as the longest queue for one annotation.
+    are taken at once, so there are no more rounds than annotations in the fullest frame.
     """
     taken = np.full(num_found, -1, np.int64)
     free = np.ones(num_truth, np.bool_)
