@@ -15,7 +15,7 @@ DATA = (
     "--videos", "160", "--val-videos", "32", "--frames", "20", "--size", f"{SIDE}x{SIDE}",
     "--classes", "4", "--kinds", "blur,defocus,occlusion",
 )  # fmt: skip
-START_STEPS, DETECTION_STEPS = 700, 450
+START_STEPS, DETECTION_STEPS = 600, 400
 
 
 def demo_data(folder: Path, arguments: DemoArguments) -> Path:
@@ -34,7 +34,9 @@ def demo_recipe(data: Path, start: Path, arguments: DemoArguments) -> Recipe:
         recipe,
         name="demo",
         init=str(start),
-        data=dataclasses.replace(recipe.data, root=str(data), short_sides=(SIDE,), long_side=SIDE),
+        data=dataclasses.replace(
+            recipe.data, root=str(data), short_sides=(SIDE,), long_side=SIDE, val_split=""
+        ),
         optim=dataclasses.replace(recipe.optim, steps=steps),
         eval=dataclasses.replace(recipe.eval, short_side=SIDE, long_side=SIDE),
         run=dataclasses.replace(recipe.run, seed=arguments.seed),
