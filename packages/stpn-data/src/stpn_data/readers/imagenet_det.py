@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,8 @@ from stpn_data.paths import list_files, walk_folders
 from stpn_data.readers.finish import finish, relabel
 from stpn_data.readers.imagenet import find_base, folder_pair, images_by_stem, read_one
 from stpn_data.readers.lists import find_list, read_list
-from stpn_data.readers.rows import BoxRows
+from stpn_data.readers.rows import BoxRows, NameTable
+from stpn_data.readers.threads import reading
 
 
 def read_imagenet_det(
@@ -52,24 +52,45 @@ def read_imagenet_det(
             f"{base}: no images in Annotations/DET/{split}, no DET_{split}_30classes.txt"
         )
 
-    @cache
-    def folder(name: str) -> tuple[str, dict[str, str], str, set[str]]:
-        images_in, xml_in = folder_pair(base, "DET", name, name)
-        xml = list_files(base, xml_in, (".xml",))
-        return images_in, images_by_stem(base, images_in, on_defect), xml_in, xml
-
-    names: dict[str, int] = {}
-    videos = []
-    bar = tqdm(
-        images, desc=f"indexing DET {split}", unit="image", disable=None if progress else True
-    )
-    for image in bar:
+    folders: dict[str, list[str]] = {}
+    for image in images:
         inside, _, stem = image.rpartition("/")
+        folders.setdefault(inside, []).append(stem)
+    names = NameTable()
+
+    def read(item: tuple[str, list[str]], report: OnDefect) -> dict[str, Video]:
         try:
-            images_in, stems, xml_in, xml = folder(inside)
+            return _read_folder(base, *item, names, report)
         except DataError as error:  # a path that leaves the root
-            on_defect(Defect("path", image, str(error)))
-            continue
+            report(Defect("path", item[0], str(error).removeprefix(f"{item[0]}: ")))
+            return {}
+
+    found: dict[str, Video] = {}
+    with reading(read, folders.items(), on_defect) as results:
+        bar = tqdm(
+            results,
+            desc=f"indexing DET {split}",
+            total=len(folders),
+            unit="folder",
+            disable=None if progress else True,
+        )
+        for part in bar:
+            found |= part
+    videos = [found[image] for image in images if image in found]
+    index = build_index(base, classes, f"ImageNet DET {split} in {base}", videos, notes)
+    index = relabel(index, names.names, label_table(classes))
+    return finish(replace(index, keys=index.keys[index.annotated[index.keys]]))
+
+
+def _read_folder(
+    base: Path, inside: str, wanted: list[str], names: NameTable, on_defect: OnDefect
+) -> dict[str, Video]:
+    """A video for each of the stems `wanted` of one folder."""
+    images_in, xml_in = folder_pair(base, "DET", inside, inside)
+    images = images_by_stem(base, images_in, on_defect)
+    xml = list_files(base, xml_in, (".xml",))
+    videos = {}
+    for stem in wanted:
         annotation = None
         if f"{stem}.xml" in xml:
             annotation = read_one(f"{xml_in}/{stem}.xml", on_defect)
@@ -78,23 +99,17 @@ def read_imagenet_det(
             rows.add_frame()
         else:
             rows.add_frame(annotation.boxes, annotation.names, annotation.tracks, annotation.flags)
-        size = (annotation.width, annotation.height) if annotation else (0, 0)
-        videos.append(
-            Video(
-                name=image,
-                folder=images_in,
-                files=[stems.get(stem, f"{stem}.JPEG")],
-                sizes=np.array([size], np.int32),
-                annotated=np.array([annotation is not None]),
-                present=np.array([stem in stems]),
-                keys=[0],
-                **rows.columns(),
-            )
+        videos[f"{inside}/{stem}"] = Video(
+            name=f"{inside}/{stem}",
+            folder=images_in,
+            files=[images.get(stem, f"{stem}.JPEG")],
+            sizes=np.array([annotation[:2] if annotation else (0, 0)], np.int32),
+            annotated=np.array([annotation is not None]),
+            present=np.array([stem in images]),
+            keys=[0],
+            **rows.columns(),
         )
-    index = build_index(base, classes, f"ImageNet DET {split} in {base}", videos, notes)
-    found = list(names)
-    index = relabel(index, found, label_table(classes))
-    return finish(replace(index, keys=index.keys[index.annotated[index.keys]]))
+    return videos
 
 
 def _listed(base: Path, split: str, notes: list[str], on_defect: OnDefect) -> list[str] | None:

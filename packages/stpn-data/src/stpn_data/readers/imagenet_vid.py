@@ -33,7 +33,8 @@ from stpn_data.readers.imagenet import (
     settle_classes,
 )
 from stpn_data.readers.lists import find_list, read_list
-from stpn_data.readers.rows import BoxRows
+from stpn_data.readers.rows import BoxRows, NameTable
+from stpn_data.readers.threads import reading
 
 KEYS_PER_VIDEO = 15
 MAX_FRAMES = 1_000_000  # of one video that a list names; the longest real one has 5,492
@@ -73,38 +74,44 @@ def read_imagenet_vid(
     videos = _listed_videos(base, split, shift, on_defect)
     if videos is None:
         videos = _videos_on_disk(base, split)
-    names: dict[str, int] = {}
-    bar = tqdm(
-        videos.items(),
-        desc=f"indexing VID {split}",
-        unit="video",
-        disable=None if progress else True,
-    )
-    read = []
-    for name, listed in bar:
+    names = NameTable()
+
+    def read(item: tuple[str, _Listed], report: OnDefect) -> Video | None:
+        name, listed = item
         try:
-            read.append(_read_video(base, name, listed, names, keys_per_video, on_defect))
+            return _read_video(base, name, listed, names, keys_per_video, report)
         except DataError as error:  # a path that leaves the root
-            on_defect(Defect("path", listed.place, str(error).removeprefix(f"{listed.place}: ")))
-    index = build_index(base, (), f"ImageNet VID {split} in {base}", read)
+            report(Defect("path", listed.place, str(error).removeprefix(f"{listed.place}: ")))
+            return None
+
+    with reading(read, videos.items(), on_defect) as results:
+        bar = tqdm(
+            results,
+            desc=f"indexing VID {split}",
+            total=len(videos),
+            unit="video",
+            disable=None if progress else True,
+        )
+        found = [video for video in bar if video is not None]
+    index = build_index(base, (), f"ImageNet VID {split} in {base}", found)
     if not index.num_frames:
         raise DataError(f"{base}: no frames in Data/VID/{split} or Annotations/VID/{split}")
 
     def all_names() -> Iterator[str]:
-        found: dict[str, int] = {}
+        found = NameTable()
         for other in _splits(base):
             for name in _videos_on_disk(base, other):
                 _read_video(base, name, _Listed(""), found, 0, lambda _: None)
-        yield from found
+        yield from found.names
 
-    return finish(settle_classes(index, base, list(names), classes, all_names, on_defect))
+    return finish(settle_classes(index, base, names.names, classes, all_names, on_defect))
 
 
 def _read_video(
     base: Path,
     name: str,
     listed: _Listed,
-    names: dict[str, int],
+    names: NameTable,
     keys_per_video: int,
     on_defect: OnDefect,
 ) -> Video:

@@ -36,7 +36,7 @@ from stpn_data.readers.frame_sets import FrameSet, find_videos, read_frame_set
 from stpn_data.readers.imagenet import read_classes
 from stpn_data.readers.own_boxes import SUFFIXES, FrameBoxes, read_own_boxes
 from stpn_data.readers.own_coco import find_json, read_own_coco, same_categories
-from stpn_data.readers.rows import BoxRows
+from stpn_data.readers.rows import BoxRows, NameTable
 
 SPLITS = ("train", "val", "test")
 _Boxes = Mapping[str, FrameBoxes]  # by frame
@@ -69,7 +69,7 @@ def read_own(
     else:
         videos = _read_files(root, folder, on_defect)
         classes = classes or _labels_everywhere(root, videos)
-    names: dict[str, int] = {}
+    names = NameTable()
     # a video file nobody annotated is of no use here, and decoding it takes time and room
     useless = {n for n, boxes in videos.items() if not boxes and n.lower().endswith(VIDEO_SUFFIXES)}
     read = [
@@ -88,11 +88,11 @@ def read_own(
             f"{folder}/park.csv"
         )
     table = label_table(classes)
-    for name in names:
+    for name in names.names:
         if name not in table:
             text = f"class {name!r} is not among the classes ({', '.join(classes)[:200]})"
             on_defect(Defect("class", str(root), text))
-    return finish(relabel(index, list(names), table))
+    return finish(relabel(index, names.names, table))
 
 
 def read_frames_folder(path: str | os.PathLike[str]) -> VideoIndex:
@@ -101,7 +101,7 @@ def read_frames_folder(path: str | os.PathLike[str]) -> VideoIndex:
     folders = walk_folders(root, str(root), IMAGE_SUFFIXES)
     if not folders:
         raise DataError(f"{root}: no images in it or in folders below")
-    videos = [_video(root, name, {}, {}, refuse, False) for name in folders]
+    videos = [_video(root, name, {}, NameTable(), refuse, False) for name in folders]
     return build_index(root, (), str(root), videos)
 
 
@@ -164,7 +164,7 @@ def _video(
     root: Path,
     name: str,
     boxes: _Boxes,
-    names: dict[str, int],
+    names: NameTable,
     on_defect: OnDefect,
     progress: bool,
 ) -> Video:

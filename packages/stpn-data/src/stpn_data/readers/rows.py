@@ -4,20 +4,39 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
+class NameTable:
+    """Numbers class names in order of first appearance; threads may share one."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._lock = Lock()
+
+    def number(self, name: str) -> int:
+        found = self._numbers.get(name)
+        if found is None:
+            with self._lock:
+                found = self._numbers.setdefault(name, len(self._numbers))
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._numbers)
+
+
 class BoxRows:
     """Grows by one frame at a time; `columns` are the arguments of `stpn_data.index.Video`.
 
-    `names` numbers class names in order of first appearance and may be shared by many videos;
-    labels are those numbers until the reader knows which classes there are.
+    Labels are the numbers of `names` until the reader knows which classes there are.
     """
 
-    def __init__(self, names: dict[str, int]) -> None:
+    def __init__(self, names: NameTable) -> None:
         self._names = names
         self._counts = array("q")
         self._boxes = array("f")
@@ -37,7 +56,7 @@ class BoxRows:
         for box in boxes:
             self._boxes.extend(box)
         for name in names:
-            self._labels.append(self._names.setdefault(name, len(self._names)))
+            self._labels.append(self._names.number(name))
         self._tracks.extend(tracks)
         self._flags.extend(flags)
 
