@@ -26,7 +26,7 @@ from stpn_core.streaming import (
     step,
 )
 
-from .stream_toys import POLICIES, Online, Whole, Window, build, run, same, video
+from .stream_toys import POLICIES, Exact, Online, Whole, Window, build, run, same, video
 
 
 @pytest.fixture(scope="module")
@@ -183,17 +183,19 @@ def test_a_reused_frame_buffer_does_no_harm(stpn: STPN) -> None:
     assert same(outputs, run_offline(stpn, frames, Window()))
 
 
-def test_a_cut_ends_the_support(stpn: STPN) -> None:
-    frames = video(18)
-    other = [*video(9, seed=1), *frames[9:]]
+# The window's case is the one where both sides of the cut have equal support indices.
+@pytest.mark.parametrize(("policy", "at"), [(Online(), 9), (Window(), 10), (Exact(), 9)])
+def test_a_cut_ends_the_support(stpn: STPN, policy: SupportPolicy, at: int) -> None:
+    frames = video(19)
+    other = [*video(at, seed=1), *frames[at:]]
 
     def after_the_cut(cuts: Collection[int]) -> list[list[StreamOutput]]:
-        return [run(stpn, f, start_stream(Window()), cuts)[9:] for f in (frames, other)]
+        return [run(stpn, f, start_stream(policy), cuts)[at:] for f in (frames, other)]
 
-    assert same(*after_the_cut({9}))
+    assert same(*after_the_cut({at}))
     assert not same(*after_the_cut(()))
-    alone = run(stpn, frames[9:], start_stream(Window()))
-    cut = after_the_cut({9})[0]
+    alone = run(stpn, frames[at:], start_stream(policy))
+    cut = after_the_cut({at})[0]
     assert [o.has_prompt for o in cut] == [o.has_prompt for o in alone]
     assert all(
         torch.equal(a.features.maps[0], b.features.maps[0]) for a, b in zip(cut, alone, strict=True)
