@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 import signal
@@ -36,6 +37,7 @@ def fork(work: Callable[[], int | None], said: Path) -> int:
     What it says goes to the file `said`. An exception gives exit code 99, SystemExit its own.
     """
     torch.set_num_threads(1)  # OpenMP's threads would not survive the fork
+    gc.collect()  # nor those of video decoders, which their destructors wait for
     pid = os.fork()
     if pid:
         return pid

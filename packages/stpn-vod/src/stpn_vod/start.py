@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -16,6 +17,7 @@ from stpn_data.readers import open_dataset, read_imagenet_det
 from stpn_data.transforms import TrainTransform
 from stpn_vod.build import Detector, build_detector
 from stpn_vod.config import DataConfig, Recipe
+from stpn_vod.model_file import weights_file
 from stpn_vod.weights import load_initial
 
 _log = logging.getLogger(__name__)
@@ -76,17 +78,16 @@ def training_clips(index: VideoIndex, recipe: Recipe) -> ClipDataset:
         from stpn_data.degrade import random_degradation
 
         degrade = random_degradation(data.degrade)
-    supported = recipe.model.uses_support
+    # The twin's clips are drawn like this, too, though it does not look at the support: then both
+    # see the same key frames, sizes, flips and degradations.
     return ClipDataset(
         index,
         transform,
-        # The twin's clips are drawn with support, too, so that both see the same key frames, sizes
-        # and flips; it just does not look at it.
         count=data.support_count,
         reach=data.reach,
         seed=recipe.run.seed,
-        support_dropout=data.support_dropout if supported else 0.0,
-        support_swap=data.support_swap if supported else 0.0,
+        support_dropout=data.support_dropout,
+        support_swap=data.support_swap,
         degrade=degrade,
     )
 
@@ -121,7 +122,8 @@ def starting_model(recipe: Recipe) -> Detector:
         shared = {k: v for k, v in twin.state_dict().items() if not k.startswith("stpn.")}
         model.load_state_dict(shared, strict=False)
     if recipe.init and recipe.init != "imagenet1k":
-        report = load_initial(model, recipe.init, architecture=recipe.model.encoder)
+        source = weights_file(recipe.init) if Path(recipe.init).is_dir() else recipe.init
+        report = load_initial(model, source, architecture=recipe.model.encoder)
         _log.info("%s", report)
     return model
 

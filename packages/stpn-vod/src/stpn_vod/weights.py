@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from stpn_core.errors import InputError
@@ -45,12 +46,30 @@ class StoredDetector:
 
     def build(self) -> Detector:
         """The detector with these weights, in evaluation mode. Raises InputError if they differ."""
+        self._check_size()
         model = build_detector(self.config)
         what = f"the detector, from {self.source}"
         report = load_state(model, self.state, what=what, min_matched=1.0)
         if report.unexpected:
             raise InputError(f"{report}; the file does not belong to its own configuration")
         return model.eval()
+
+    def _check_size(self) -> None:
+        """A header from outside must not make us allocate what the file does not hold."""
+        try:
+            with torch.device("meta"):
+                described = build_detector(self.config).state_dict()
+        except RuntimeError as error:
+            raise InputError(
+                f"{self.source}: its configuration cannot be built: {str(error)[:200]}"
+            ) from error
+        needed = sum(tensor.numel() for tensor in described.values())
+        held = sum(tensor.numel() for tensor in self.state.values())
+        if needed > 2 * held:
+            raise InputError(
+                f"{self.source}: its configuration describes a detector of {needed:,} numbers, "
+                f"the file holds {held:,}"
+            )
 
 
 def load_detector(path: str | Path) -> Detector:
@@ -137,7 +156,13 @@ def _read_any(path: str | Path, task: str | None) -> StoredDetector | None:
         return None
     try:
         values, classes = json.loads(metadata["config"]), json.loads(metadata.get("classes", "[]"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: its header is damaged: {error}") from error
     config = read_dataclass(DetectorConfig, values, f"{path}: config")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise InputError(f"{path}: its header is damaged: classes are not a list of names")
+    if classes and len(classes) != config.num_classes:
+        raise InputError(
+            f"{path}: its header names {len(classes)} classes for {config.num_classes} outputs"
+        )
     return StoredDetector(state, config, tuple(classes), Path(path))
