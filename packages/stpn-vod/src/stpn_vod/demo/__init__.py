@@ -57,7 +57,7 @@ def evaluate_arms(recipe: Recipe, out: Path) -> list[Arm]:
     """Twin, STPN, and STPN with its prompts switched off, on the same validation frames."""
     device = choose_device(recipe.run.device)
     world = World(0, 1, 0, device)
-    index = open_dataset(recipe.data.root, "val")
+    index = open_dataset(out / "data", "val")
     severity = severities(index)
     arms = []
     for title, folder, prompts in (
