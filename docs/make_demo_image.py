@@ -1,6 +1,6 @@
 """Make docs/images/demo.png from a finished demo: `python docs/make_demo_image.py DEMO`.
 
-Rows are the most degraded frame of some validation videos, chosen by degradation alone; columns are
+Rows are the frame nearest to severity 0.75 of some validation videos; columns are
 the annotation, the single-frame twin and STPN.
 """
 
@@ -17,7 +17,7 @@ from stpn_vod.demo import evaluate_arms
 from stpn_vod.demo.clip import annotated
 from stpn_vod.demo.report import example_frames, truth_of
 
-ROWS = 3
+ROWS = 4
 
 
 def main(demo: Path, out: Path) -> None:

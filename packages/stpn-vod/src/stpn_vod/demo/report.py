@@ -28,7 +28,8 @@ from stpn_vod.model_file import TrainedDetector
 from stpn_vod.severity import BINS
 
 Scores = Mapping[str, Mapping[str, float]]
-EXAMPLES = 6
+EXAMPLES = 8
+SHOWN = 0.75  # severity of the frames that are shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,16 +115,17 @@ def write_report(
 
 
 def example_frames(arm: Arm, count: int = EXAMPLES) -> list[int]:
-    """Frames to show: the most degraded one of each video, spread over the videos.
+    """Frames to show: of each video the one whose severity is nearest to SHOWN, spread over videos.
 
     Chosen by severity alone, never by who detected what.
     """
     index = arm.index
-    worst = [
-        max(index.frames_of(v), key=lambda i: arm.severity[i]) for v in range(index.num_videos)
+    chosen = [
+        min(index.frames_of(v), key=lambda i: abs(arm.severity[i] - SHOWN))
+        for v in range(index.num_videos)
     ]
-    places = np.linspace(0, len(worst) - 1, min(count, len(worst))).round().astype(int)
-    return [worst[i] for i in places]
+    places = np.linspace(0, len(chosen) - 1, min(count, len(chosen))).round().astype(int)
+    return [chosen[i] for i in places]
 
 
 def truth_of(arm: Arm) -> Arm:
