@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import torch
 
 from stpn_vod.detections import Detections
@@ -31,5 +33,5 @@ def test_neighbouring_classes_differ_and_colours_stay():
     assert len(set(colours)) == 30
     assert all(
         sum(abs(x - y) for x, y in zip(a, b, strict=True)) > 100
-        for a, b in zip(colours, colours[1:], strict=False)
+        for a, b in itertools.pairwise(colours)
     )
