@@ -9,6 +9,7 @@ import logging
 import os
 import zipfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from stpn_data.paths import IMAGE_SUFFIXES
 
 VERSION = 3  # of what is stored; a change makes older files unreadable
 _TEXTS = ("root", "classes", "source", "video_names", "folders", "notes")
+_SCANNERS = 4  # a cold disk answers several questions at once
 _log = logging.getLogger("stpn_data")
 
 
@@ -38,30 +40,36 @@ def fingerprint(places: Iterable[Path]) -> str:
     no images, written. Images count by name only: their content is not in an index.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for place in places:
-        waiting = [str(place)]
-        while waiting:
-            folder = waiting.pop()
-            rows = []
-            try:
-                entries = list(os.scandir(folder))
-            except NotADirectoryError:
-                status = os.stat(folder)
-                rows.append(f"{status.st_size} {status.st_mtime_ns}")
-                entries = []
-            except OSError:
-                continue
+    level = [str(place) for place in places]
+    with ThreadPoolExecutor(_SCANNERS) as pool:
+        while level:
+            below: list[str] = []
+            for folder, (rows, folders) in zip(level, pool.map(_scan, level), strict=True):
+                digest.update("\0".join([folder, *rows]).encode(errors="surrogateescape"))
+                below += folders
+            level = below
+    return digest.hexdigest()
+
+
+def _scan(place: str) -> tuple[list[str], list[str]]:
+    """What is known of the files of a folder (or of one file), and its folders, both sorted."""
+    rows, folders = [], []
+    try:
+        with os.scandir(place) as entries:
             for entry in entries:
                 if entry.name.lower().endswith(IMAGE_SUFFIXES):
                     rows.append(entry.name)
                 elif entry.is_dir():
-                    waiting.append(entry.path)
+                    folders.append(entry.path)
                 else:
                     status = entry.stat(follow_symlinks=False)
                     rows.append(f"{entry.name} {status.st_size} {status.st_mtime_ns}")
-            waiting.sort()
-            digest.update("\0".join([folder, *sorted(rows)]).encode(errors="surrogateescape"))
-    return digest.hexdigest()
+    except NotADirectoryError:
+        status = os.stat(place)
+        rows.append(f"{status.st_size} {status.st_mtime_ns}")
+    except OSError:
+        return ["absent"], []
+    return sorted(rows), sorted(folders)
 
 
 def cached_index(question: Iterable[str]) -> Path:
