@@ -38,13 +38,16 @@ def window_attention(
     window, shift = block.window_size[0], block.shift_size[0]
     windows = partition(x, window, shift)
     grid = windows.shape[1:3]
-    q, k, v = _qkv(attn, windows.flatten(1, 2))
+    qkv = attn.qkv(windows.flatten(1, 2))
     count = 0
     if prompts is not None:
-        pq, pk, pv = _qkv(attn, prompts[:, None])
-        k, v = _prepend(pk, k), _prepend(pv, v)
-        if keep_prompts:
-            q, count = _prepend(pq, q), prompts.shape[1]
+        # one copy, of queries, keys and values together
+        shared = attn.qkv(prompts)[:, None].expand(-1, qkv.shape[1], -1, -1)
+        qkv = torch.cat([shared, qkv], 2)
+        count = prompts.shape[1]
+    q, k, v = qkv.unflatten(-1, (3, attn.num_heads, -1)).permute(3, 0, 1, 4, 2, 5).unbind(0)
+    if not keep_prompts:
+        q, count = q[:, :, :, count:], 0
     out = _attend(q, k, v, _bias(attn, mask, q, k))
     tokens = out[:, :, :, count:].transpose(2, 3).flatten(3).unflatten(1, grid)
     tokens = reverse(tokens, window, shift, height, width).flatten(1, 2)
@@ -52,16 +55,6 @@ def window_attention(
     if prompts is None or not keep_prompts:
         return tokens, None
     return tokens, attn.proj(out[:, :, :, :count].mean(1).transpose(1, 2).flatten(2))
-
-
-def _qkv(attn: WindowAttention, x: Tensor) -> tuple[Tensor, ...]:
-    """Three (B, W, h, n, d) of x (B, W, n, C)."""
-    return attn.qkv(x).unflatten(-1, (3, attn.num_heads, -1)).permute(3, 0, 1, 4, 2, 5).unbind(0)
-
-
-def _prepend(prompt: Tensor, x: Tensor) -> Tensor:
-    """prompt (B, 1, h, P, d) in front of every window of x (B, W, h, n, d)."""
-    return torch.cat([prompt.expand(-1, x.shape[1], -1, -1, -1), x], 3)
 
 
 def _bias(attn: WindowAttention, mask: Tensor | None, q: Tensor, k: Tensor) -> Tensor:
