@@ -111,17 +111,23 @@ def test_a_stream_gives_what_evaluation_gives(detectors, shapes, predictor, poli
     assert not all(agree), "control: the support does act"
 
 
-def test_prediction_writes_its_files(detectors, shapes, tmp_path):
-    detector, video = detectors["attention"], _video(shapes)
+@BOTH
+@pytest.mark.parametrize("policy", [WindowPolicy(1, 2), UniformPolicy(2)], ids=str)
+def test_prediction_writes_what_evaluation_gives(detectors, shapes, predictor, policy, tmp_path):
+    detector, video = detectors[predictor], _video(shapes)
     folder = video.index.frame_path(video.index.frames_of(video.video)[0]).parent
-    for policy in ("window", "uniform"):
-        config = PredictConfig(policy, 2, 2, 0.0, 64, 64, video=False)
-        summary = predict(detector, str(folder), tmp_path / policy, config)
-        assert summary.frames == 8
-        lines = (tmp_path / policy / "detections.jsonl").read_text().splitlines()
-        records = [json.loads(line) for line in lines]
-        assert all(record["prompted"] for record in records)
-        assert any(record["objects"] for record in records)
+    name = "uniform" if isinstance(policy, UniformPolicy) else "window"
+    config = PredictConfig(name, 2, 2, 0.0, 64, 64, cuts=False, video=False)
+    assert predict(detector, str(folder), tmp_path, config).frames == 8
+    lines = (tmp_path / "detections.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [record["prompted"] for record in records] == [predictor is not None] * 8
+    for record, (_, found) in zip(
+        records, detect_sequence(detector.model, video, policy), strict=True
+    ):
+        scores = torch.tensor([one["score"] for one in record["objects"]])
+        assert len(scores)
+        torch.testing.assert_close(scores, found.scores, atol=2e-5, rtol=0)
 
 
 def test_a_state_stays_with_its_detector(detectors, shapes):

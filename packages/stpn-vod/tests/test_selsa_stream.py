@@ -122,6 +122,15 @@ def test_stream_equals_offline(predictor, policy, length, cuts):
 
 
 @BOTH
+def test_support_of_the_same_numbers_is_not_that_of_the_shot_before(predictor):
+    """The first shot ends, and the second begins, with support from their frame 3."""
+    model, frames = MODELS[predictor], _video(10)
+    streamed = _run(model, frames, start_selsa(WINDOW), cuts={6})
+    assert WINDOW.indices(5, 6) == WINDOW.indices(0, 4) == [3]
+    assert _same(streamed, _offline(model, frames, WINDOW, cuts={6}))
+
+
+@BOTH
 def test_support_and_cuts_do_act(predictor):
     """Negative control of the test above: other support, or none, gives other numbers."""
     model, frames = MODELS[predictor], _video(8)
@@ -181,10 +190,16 @@ def test_a_state_is_a_value():
 
 
 def test_each_lattice_frame_is_encoded_once_more():
-    model, passes = MODELS["attention"], []
-    with model.stpn.encoder.body.patch_embed.register_forward_hook(lambda *_: passes.append(1)):
+    """And prompts are predicted once for each set of support frames."""
+    model, passes, predicted = MODELS["attention"], [], []
+    embed, predictor = model.stpn.encoder.body.patch_embed, model.stpn.predictor
+    with (
+        embed.register_forward_hook(lambda *_: passes.append(1)),
+        predictor.register_forward_hook(lambda *_: predicted.append(1)),
+    ):
         _run(model, _video(9), start_selsa(ONLINE))
     assert len(passes) == 9 + 3
+    assert len(predicted) == len({tuple(ONLINE.indices(t, 9)) for t in range(1, 9)}) == 3
 
 
 def test_a_reused_frame_buffer_is_no_trap():
@@ -227,3 +242,6 @@ def test_what_cannot_be_streamed_is_refused():
         selsa_step(copy.deepcopy(model).train(), start_selsa(ONLINE), frames[0], SIZE)
     with pytest.raises(InputError, match=r"support frames \[5\] are not in memory \(it holds \[\]"):
         ReferenceMemory().gather([5])
+    frame = survey_frame(model, frames[0], SIZE)
+    with pytest.raises(InputError, match="frame 3 comes after frame 3 in this memory"):
+        ReferenceMemory().remember(3, frame).remember(3, frame)

@@ -54,6 +54,8 @@ class ReferenceMemory:
 
     def remember(self, index: int, frame: SupportFrame) -> ReferenceMemory:
         """Add a frame later than all remembered ones."""
+        if self.indices and index <= self.indices[-1]:
+            raise InputError(f"frame {index} comes after frame {self.indices[-1]} in this memory")
         return ReferenceMemory((*self.indices, index), (*self.frames, frame))
 
     def forget_before(self, index: int) -> ReferenceMemory:
