@@ -42,7 +42,16 @@ class STPN(nn.Module):
         _check(frames, valid)
         if valid is not None:
             frames = frames.masked_fill(~valid[:, :, None, None, None], 0)
-        with torch.set_grad_enabled(self.support_grad and torch.is_grad_enabled()):
+        kind = frames.device.type
+        # Autocast keeps the weights it has cast: cast here, without gradient, they would come back
+        # for the current frames and leave the encoder without a gradient (seen with torch 2.10).
+        uncached = torch.autocast(
+            kind,
+            dtype=torch.get_autocast_dtype(kind),
+            enabled=torch.is_autocast_enabled(kind),
+            cache_enabled=False,
+        )
+        with uncached, torch.set_grad_enabled(self.support_grad and torch.is_grad_enabled()):
             tokens = self.encoder.embed(frames.flatten(0, 1))
         return tokens.unflatten(0, frames.shape[:2])
 
