@@ -351,9 +351,8 @@ def test_images_without_objects_train(proposals):
 @pytest.mark.parametrize("size", [(1, 1), (33, 2)])
 def test_tiny_images(size):
     model = _detector()
-    images, sizes = torch.randn(1, 3, *size), torch.tensor([size])
-    found = model(images, sizes, torch.randn(1, 2, 3, *size))[0]
-    assert found.boxes.isfinite().all()
+    found = model(torch.randn(1, 3, *size), torch.tensor([size]), torch.randn(1, 2, 3, *size))
+    assert found[0].boxes.isfinite().all()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
