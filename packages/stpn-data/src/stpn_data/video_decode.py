@@ -30,6 +30,12 @@ _FORMATS = (
 _NAMED_PROBLEMS = 5
 
 
+# A title that is not UTF-8 is no reason to refuse a video; PyAV 19 has no such option any more.
+_TOLERANT: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+
+
 class Decoded(NamedTuple):
     """One frame as a player shows it."""
 
@@ -62,9 +68,7 @@ class FileDecoder:
             raise DataError(f"{path}: cannot be read: {reason}") from error
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
         try:
-            self._container = av.open(
-                os.path.abspath(path), options=options, metadata_errors="replace"
-            )
+            self._container = av.open(os.path.abspath(path), options=options, **_TOLERANT)
         except (FFmpegError, OSError, ValueError) as error:
             raise DataError(
                 f"{path}: not a video file that can be read (mp4, mov, mkv, webm, avi, ts, mpg, "
