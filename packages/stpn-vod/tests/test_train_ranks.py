@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -28,7 +29,7 @@ from stpn_data.readers import open_dataset
 from stpn_vod import evaluate as evaluate_module
 from stpn_vod import train as train_module
 from stpn_vod.config import to_json
-from stpn_vod.evaluate import evaluate
+from stpn_vod.evaluate import detect_all, evaluate
 from stpn_vod.model_file import load_trained
 
 from .children import fork, survivors, until, wait
@@ -162,22 +163,28 @@ def test_when_a_rank_ends_all_end(recipe_file, tmp_path, fault):
 
 
 def test_every_rank_has_the_numbers_of_one_process(detector, shapes, answered, tmp_path):
-    """Two videos over three ranks, of which one has none."""
-    config = tiny_recipe(shapes).eval
-    assert answered.num_videos == 2
+    """Two videos over three ranks, of which one has none; four videos, of which one rank has the
+    first and the last."""
+    config, four = tiny_recipe(shapes).eval, open_dataset(shapes, "train")
+    assert (answered.num_videos, four.num_videos) == (2, 4)
 
     def work() -> int:
         world = init_distributed("cpu", 60)
         numbers = evaluate(detector.model, answered, config, world)
         (tmp_path / f"rank{world.rank}.json").write_text(json.dumps(numbers))
+        rows = detect_all(detector.model, four, config, world)
+        np.savez(tmp_path / f"rank{world.rank}.npz", **vars(rows))
         shut_down()
         return 0
 
     assert wait(launch(tmp_path / "run", work, ranks=3)) == 0, (tmp_path / "run.txt").read_text()
     alone = evaluate(detector.model, answered, config, ALONE)
     assert 0.05 < alone["AP"] < 0.95
+    rows = vars(detect_all(detector.model, four, config, ALONE))
     for rank in range(3):
         assert json.loads((tmp_path / f"rank{rank}.json").read_text()) == alone
+        theirs = np.load(tmp_path / f"rank{rank}.npz")
+        assert all(np.array_equal(theirs[name], column) for name, column in rows.items())
 
 
 def test_ranks_leave_an_evaluation_together(recipe_file, undisturbed, tmp_path):

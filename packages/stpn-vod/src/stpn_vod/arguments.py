@@ -33,7 +33,7 @@ class TrainArguments:
 class EvalArguments:
     """Evaluate a detector on a data set."""
 
-    weights: tyro.conf.Positional[Path]
+    weights: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="WEIGHTS")]]
     """Weights file or run directory."""
     data: Path
     """Folder of the data set."""
@@ -48,6 +48,7 @@ class EvalArguments:
     """Spoil every frame first: KIND or KIND:SEVERITY such as blur:0.7."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: str = "auto"
+    """`auto` takes CUDA where there is one."""
     timeout: float = 300.0
     """Seconds after which a rank that hears nothing from the others gives up."""
     eval: Annotated[EvalConfig, tyro.conf.arg(name="")] = field(default_factory=EvalConfig)
@@ -57,13 +58,14 @@ class EvalArguments:
 class PredictArguments:
     """Draw boxes on a video."""
 
-    input: tyro.conf.Positional[str]
+    input: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="INPUT")]]
     """Video file, folder of frames, or a quoted pattern such as 'walk/*.jpg'."""
     weights: Path
     """Weights file or run directory."""
     out: Path
     """Folder for detections.jsonl and annotated.mp4."""
     device: str = "auto"
+    """`auto` takes CUDA where there is one."""
     config: Annotated[PredictConfig, tyro.conf.arg(name="")] = field(default_factory=PredictConfig)
 
 
@@ -71,7 +73,7 @@ class PredictArguments:
 class RecipesArguments:
     """List the recipes, or show one completely as JSON, which `stpn vod train` takes, too."""
 
-    name: tyro.conf.Positional[str] = ""
+    name: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME")]] = ""
     twin: Flag = False
     """Show its matched single-frame twin."""
 
