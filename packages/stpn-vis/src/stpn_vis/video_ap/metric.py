@@ -56,7 +56,7 @@ def video_ap(truth: Truth, found: Sequence[Track]) -> VideoAp:
     """Compare what was found with what is annotated. Findings in other videos or categories than
     the truth's play no part."""
     categories = tuple(sorted(truth.categories))
-    ranges = [(low, high, False) for low, high in AREAS.values()]
+    ranges: list[tuple[float, float, bool]] = [(low, high, False) for low, high in AREAS.values()]
     if any(track.occlusion is not None for track in truth.tracks):
         ranges += [(low, high, True) for low, high in OCCLUSIONS.values()]
     shape = (len(IOU_THRESHOLDS), len(RECALLS), len(categories), len(ranges), len(MOST))
