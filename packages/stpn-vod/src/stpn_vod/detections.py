@@ -37,8 +37,11 @@ class Detections:
 
     def above(self, score: float) -> Detections:
         """Only objects whose score is greater than `score`."""
-        keep = self.scores > score
-        return Detections(self.boxes[keep], self.scores[keep], self.labels[keep])
+        return self.take(self.scores > score)
+
+    def take(self, which: Tensor) -> Detections:
+        """Only some of the objects: a mask (n,), or numbers in the order wanted."""
+        return Detections(self.boxes[which], self.scores[which], self.labels[which])
 
     def to(self, device: torch.device | str) -> Detections:
         """The same on another device."""

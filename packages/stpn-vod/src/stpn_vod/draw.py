@@ -14,21 +14,31 @@ from stpn_vod.detections import Detections
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
-    """A colour for class number `label`; neighbours differ strongly, and it never changes."""
+    """A colour for class or track number `label`; neighbours differ strongly, and it never changes."""
     hue = (label * 0.61803398875) % 1  # golden ratio: even spread for any number of classes
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 1.0)
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def draw_detections(image: Tensor, found: Detections, classes: Sequence[str]) -> Tensor:
+def draw_detections(
+    image: Tensor, found: Detections, classes: Sequence[str], ids: Tensor | None = None
+) -> Tensor:
     """A copy of `image`, uint8 (3, H, W), with the boxes of `found` (in its pixels) and their names.
 
-    Weakest first, so that the best box lies on top. Line and letters grow with the picture.
+    Weakest first, so that the best box lies on top. Line and letters grow with the picture. ids:
+    track numbers (n,); then a box has its number's colour, which stays for the whole video, instead
+    of its class's.
     """
+    names = [classes[label] for label in found.labels.tolist()]
+    if ids is None:
+        colours = [class_colour(label) for label in found.labels.tolist()]
+    else:
+        names = [f"{i} {name}" for i, name in zip(ids.tolist(), names, strict=True)]
+        colours = [class_colour(i) for i in ids.tolist()]
     rows = [
-        (box, f"{classes[label]} {score:.2f}", class_colour(label))
-        for box, label, score in zip(
-            found.boxes.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True
+        (box, f"{name} {score:.2f}", colour)
+        for box, name, score, colour in zip(
+            found.boxes.tolist(), names, found.scores.tolist(), colours, strict=True
         )
     ]
     return draw_boxes(image, rows[::-1])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from stpn_vod.link_config import LinkConfig
 
 PolicyName = Literal["uniform", "window", "online"]
 
@@ -20,7 +22,7 @@ class PredictConfig:
     stride: int = 8
     """Distance of support frames in `window` and `online`."""
     score: float = 0.5
-    """Boxes with a lower score are neither written nor drawn."""
+    """Boxes with a lower score are neither written nor drawn, nor do they start a track."""
     short_side: int = 600
     long_side: int = 1000
     cuts: bool = True
@@ -30,3 +32,7 @@ class PredictConfig:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     max_frames: int = 0
     """Take only the first so many frames; 0 for all."""
+    tracks: bool = False
+    """Number the objects, the same object by the same number on every frame."""
+    link: LinkConfig = field(default_factory=LinkConfig)
+    """How tracks are made of boxes."""

@@ -25,11 +25,15 @@ from stpn_vod.network_input import to_network
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """What was found on one frame. Boxes are in pixels of `frame.image`."""
+    """What was found on one frame. Boxes are in pixels of `frame.image`.
+
+    ids: (n,) int64 track numbers from 1, where tracks were asked for (see `stpn_vod.tracks`).
+    """
 
     frame: VideoFrame
     found: Detections
     has_prompt: bool
+    ids: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

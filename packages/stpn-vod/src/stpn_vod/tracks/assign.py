@@ -1,0 +1,42 @@
+"""Who goes with whom: the pairs with the largest total likeness, some of them forbidden."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stpn_core.errors import InputError
+
+_FORBIDDEN = 10.0  # a cost that no two allowed pairs together reach
+
+
+def require_lap() -> Any:
+    """The module `lap`. Raises InputError with the command that installs it."""
+    try:
+        import lap
+    except ImportError as error:
+        raise InputError(
+            "tracks need the package lap: python -m pip install 'stpn-vod[tracks]'"
+        ) from error
+    return lap
+
+
+def assign(
+    likeness: NDArray[np.float64], allowed: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the chosen pairs, ascending rows, none twice.
+
+    likeness (R, C): finite, from 0 to 1. allowed (R, C): pairs that may be chosen. Both sides may
+    stay without a partner; a pair of likeness 0 is not chosen.
+    """
+    rows = np.flatnonzero(allowed.any(1))
+    columns = np.flatnonzero(allowed.any(0))
+    if not len(rows):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    inside = np.ix_(rows, columns)  # lap pads to a square: leave out who has no choice anyway
+    cost = np.where(allowed[inside], 1 - likeness[inside], _FORBIDDEN)
+    _, partner, _ = require_lap().lapjv(cost, extend_cost=True, cost_limit=1.0)
+    chosen = partner >= 0
+    return rows[chosen], columns[partner[chosen]]
