@@ -238,14 +238,14 @@ def interrupt(
     flags = ["--weights", str(trained), "--short-side", "32", "--count", "4", "--stride", "2"]
 
     def work() -> int:
-        take = module._taken
+        take = module.taken
 
         def counted(*args: Any) -> Any:
             for frame in take(*args):
                 taken.add()
                 yield frame
 
-        module._taken = counted
+        module.taken = counted
         command = ["vod", "predict", str(source), "--out", str(out), "--policy", policy]
         return main([*command, *flags])
 

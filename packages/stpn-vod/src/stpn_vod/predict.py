@@ -8,9 +8,9 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 from tqdm import tqdm
@@ -26,13 +26,23 @@ from stpn_vod.draw import draw_detections
 from stpn_vod.model_file import TrainedDetector
 from stpn_vod.predict_config import PredictConfig
 from stpn_vod.stream import FrameResult, detect_frames
+from stpn_vod.tracks import track_frames
+from stpn_vod.tracks.assign import require_lap
 
 Asked = Callable[[], bool]
 """Whether the user has asked to stop."""
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """The user asked to stop; goes through the stream, so that it does not finish its frames."""
+
+
+class Frames(Protocol):
+    """A video that can be read more than once, such as a `VideoSource`."""
+
+    @property
+    def length_hint(self) -> int | None: ...
+    def __iter__(self) -> Iterator[VideoFrame]: ...
 
 
 @dataclass(frozen=True)
@@ -103,9 +113,11 @@ def predict(
 
 
 def as_record(result: FrameResult, classes: tuple[str, ...]) -> dict[str, Any]:
-    """One line of `detections.jsonl`; boxes are x1, y1, x2, y2 in pixels of the frame."""
+    """One line of `detections.jsonl`; boxes are x1, y1, x2, y2 in pixels of the frame. With tracks
+    each object has its `id`."""
     found = result.found
     height, width = result.frame.image.shape[1:]
+    numbers = [{}] * len(found) if result.ids is None else [{"id": i} for i in result.ids.tolist()]
     return {
         "frame": result.frame.index,
         "time": round(result.frame.time, 6),
@@ -113,9 +125,15 @@ def as_record(result: FrameResult, classes: tuple[str, ...]) -> dict[str, Any]:
         "size": [width, height],
         "prompted": result.has_prompt,
         "objects": [
-            {"label": classes[label], "score": round(score, 5), "box": [round(x, 2) for x in box]}
-            for box, score, label in zip(
-                found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True
+            number
+            | {"label": classes[label], "score": round(score, 5)}
+            | {"box": [round(x, 2) for x in box]}
+            for number, box, score, label in zip(
+                numbers,
+                found.boxes.tolist(),
+                found.scores.tolist(),
+                found.labels.tolist(),
+                strict=True,
             )
         ],
     }
@@ -124,26 +142,32 @@ def as_record(result: FrameResult, classes: tuple[str, ...]) -> dict[str, Any]:
 def _detect(
     detector: TrainedDetector, video: VideoSource, config: PredictConfig, asked: Asked
 ) -> Iterator[FrameResult]:
-    policy = _policy(config)
+    if config.tracks:
+        require_lap()  # now, not after minutes
+    policy = support_policy(config)
     support: Iterable[Tensor] = ()
     try:
         if isinstance(policy, UniformPolicy) and detector.config.uses_support:
-            support = _spread(video, policy.count, config.max_frames, asked)
-        for result in detect_frames(
+            support = spread(video, policy.count, config.max_frames, asked)
+        results = detect_frames(
             detector.model,
-            _taken(video, config.max_frames, asked),
+            taken(video, config.max_frames, asked),
             policy,
             resize=EvalResize(config.short_side, config.long_side),
             cuts=config.cuts,
             support=support,
             precision=config.precision,
-        ):
-            yield FrameResult(result.frame, result.found.above(config.score), result.has_prompt)
-    except _Stopped:
+        )
+        if config.tracks:
+            yield from track_frames(results, config.link, score=config.score)
+        else:
+            yield from (replace(r, found=r.found.above(config.score)) for r in results)
+    except Stopped:
         return
 
 
-def _policy(config: PredictConfig) -> Policy:
+def support_policy(config: PredictConfig) -> Policy:
+    """The support policy that `config` describes."""
     if config.policy == "window":
         return parse_policy("window", per_side=max(1, config.count // 2), stride=config.stride)
     if config.policy == "online":
@@ -151,22 +175,26 @@ def _policy(config: PredictConfig) -> Policy:
     return parse_policy("uniform", count=config.count)
 
 
-def _taken(video: VideoSource, most: int, asked: Asked) -> Iterator[VideoFrame]:
+def taken(video: Iterable[VideoFrame], most: int, asked: Asked) -> Iterator[VideoFrame]:
+    """The first `most` frames, all for 0. Raises Stopped at the next frame once `asked` is true."""
     for frame in itertools.islice(video, most or None):
         if asked():
-            raise _Stopped
+            raise Stopped
         yield frame
 
 
-def _spread(video: VideoSource, count: int, most: int, asked: Asked) -> list[Tensor]:
-    """Frames spread over the whole video; two passes, since no container's length can be trusted."""
+def spread(video: Frames, count: int, most: int, asked: Asked) -> list[Tensor]:
+    """`count` frames spread over the first `most` frames (0: the whole video), all of one size.
+
+    Two passes, since no container's length can be trusted. Raises Stopped as `taken` does.
+    """
     frames = tqdm(
-        _taken(video, most, asked), desc="count frames", unit="frame", total=_length(video, most)
+        taken(video, most, asked), desc="count frames", unit="frame", total=_length(video, most)
     )
     places = uniform(sum(1 for _ in frames), count)
     wanted = set(places)
     chosen: dict[int, Tensor] = {}
-    for frame in _taken(video, most, asked):
+    for frame in taken(video, most, asked):
         if frame.index in wanted:
             chosen[frame.index] = frame.image.clone()
         if len(chosen) == len(wanted):
@@ -182,7 +210,7 @@ def _shown(
     yield from tqdm(results, desc=video.name, unit="frame", total=total)
 
 
-def _length(video: VideoSource, most: int) -> int | None:
+def _length(video: Frames, most: int) -> int | None:
     if video.length_hint is None:
         return most or None
     return min(video.length_hint, most or video.length_hint)
@@ -199,7 +227,7 @@ def _written(
 def _write_video(
     path: Path, results: Iterable[FrameResult], detector: TrainedDetector, fps: float
 ) -> int:
-    frames = (draw_detections(r.frame.image, r.found, detector.classes) for r in results)
+    frames = (draw_detections(r.frame.image, r.found, detector.classes, r.ids) for r in results)
     return write_video(path, frames, fps)
 
 
