@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from stpn_vod.config import from_json
+from stpn_core.settings import from_json
+from stpn_vod.config import Recipe
 from stpn_vod.demo import evaluate_arms
 from stpn_vod.demo.clip import annotated
 from stpn_vod.demo.report import example_frames, truth_of
@@ -21,7 +22,7 @@ ROWS = 4
 
 
 def main(demo: Path, out: Path) -> None:
-    recipe = from_json((demo / "stpn" / "config.json").read_text())
+    recipe = from_json(Recipe, (demo / "stpn" / "config.json").read_text())
     arms = evaluate_arms(recipe, demo)
     rows = [
         torch.cat([annotated(arm, frame) for arm in (truth_of(arms[0]), arms[0], arms[1])], dim=2)

@@ -11,8 +11,9 @@ import pytest
 
 from stpn_core.cli import main
 from stpn_core.runs import RunDir
+from stpn_core.settings import from_json, to_json
 from stpn_vod.cli import VERBS
-from stpn_vod.config import from_json, to_json, twin
+from stpn_vod.config import Recipe, twin
 from stpn_vod.recipes import RECIPES, get_recipe
 
 from .conftest import tiny_recipe
@@ -123,9 +124,11 @@ def test_recipes_are_listed_and_shown_as_files_that_train_takes(capsys):
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert listed == list(RECIPES)
     assert main(["vod", "recipes", "vid_swin_t"]) == 0
-    assert from_json(capsys.readouterr().out) == from_json(to_json(get_recipe("vid_swin_t")))
+    assert from_json(Recipe, capsys.readouterr().out) == from_json(
+        Recipe, to_json(get_recipe("vid_swin_t"))
+    )
     assert main(["vod", "recipes", "own", "--twin"]) == 0
-    assert from_json(capsys.readouterr().out).model == twin(get_recipe("own")).model
+    assert from_json(Recipe, capsys.readouterr().out).model == twin(get_recipe("own")).model
 
 
 def test_flags_override_a_file_and_the_twin_is_made_of_the_result(shapes, tmp_path):
@@ -137,7 +140,9 @@ def test_flags_override_a_file_and_the_twin_is_made_of_the_result(shapes, tmp_pa
     config = json.loads((out / "config.json").read_text())
     assert config["model"]["predictor"] is None
     assert config["model"]["fc_channels"] == 24
-    again = from_json((out / "config.json").read_text())  # what a run saves can be trained again
+    again = from_json(
+        Recipe, (out / "config.json").read_text()
+    )  # what a run saves can be trained again
     assert again.model.arch["depths"] == (1, 1, 1)
 
 

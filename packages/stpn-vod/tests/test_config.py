@@ -6,7 +6,8 @@ import json
 import pytest
 
 from stpn_core.errors import InputError
-from stpn_vod.config import Recipe, from_json, to_json, twin
+from stpn_core.settings import from_json, to_json
+from stpn_vod.config import Recipe, twin
 from stpn_vod.recipes import RECIPES, get_recipe
 
 
@@ -14,7 +15,7 @@ from stpn_vod.recipes import RECIPES, get_recipe
 def test_every_recipe_survives_json_and_explains_itself(name):
     recipe = get_recipe(name)
     assert recipe.name == name
-    again = from_json(to_json(recipe))
+    again = from_json(Recipe, to_json(recipe))
     assert to_json(again) == to_json(recipe)
     assert RECIPES[name].__doc__
 
@@ -58,11 +59,11 @@ def test_every_fault_of_a_file_is_named_at_once():
     values["model"]["num_prompts"] = 2.5
     values["data"]["wokers"] = 3
     with pytest.raises(InputError) as caught:
-        from_json(json.dumps(values), "my.json")
+        from_json(Recipe, json.dumps(values), "my.json")
     text = str(caught.value)
     assert all(part in text for part in ("my.json", "optim.lr", "'fast'", "num_prompts", "wokers"))
     with pytest.raises(InputError, match="not JSON"):
-        from_json("{", "my.json")
+        from_json(Recipe, "{", "my.json")
 
 
 def test_an_unknown_recipe_names_the_nearest():

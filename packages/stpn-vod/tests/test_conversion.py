@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from stpn_core.errors import InputError
+from stpn_core.settings import read_dataclass
 from stpn_core.weights import read_checkpoint, save_weights
 from stpn_vod.build import build_detector
 from stpn_vod.build_config import DetectorConfig
-from stpn_vod.config import read_dataclass
 from stpn_vod.conversion import convert_detector
 from stpn_vod.detector import FasterRCNN
 from stpn_vod.roi_align import pool_regions

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from stpn_core.cli import main
-from stpn_core.training import World
+from stpn_core.training import EvaluationStopped, World
 from stpn_data.degrade import Condition
 from stpn_data.errors import DataError
 from stpn_data.index import VideoIndex, concat
@@ -23,7 +23,6 @@ from stpn_vod.coco_ap import FrameBoxes
 from stpn_vod.config import EvalConfig
 from stpn_vod.detections import Detections
 from stpn_vod.evaluate import (
-    EvaluationStopped,
     detect_all,
     evaluate,
     frames_to_test,

@@ -10,9 +10,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from stpn_core.errors import InputError
-from stpn_core.runs import CheckpointDamaged
+from stpn_core.runs import CheckpointDamaged, weights_file
 from stpn_core.weights import save_weights
-from stpn_vod.model_file import load_trained, weights_file
+from stpn_vod.model_file import load_trained
 
 
 def test_a_run_a_checkpoint_and_a_file_give_the_same(trained):

@@ -10,7 +10,8 @@ import pytest
 
 from stpn_core.cli import main
 from stpn_core.runs import RunDir
-from stpn_vod.config import Recipe, to_json
+from stpn_core.settings import to_json
+from stpn_vod.config import Recipe
 from stpn_vod.recipes import synthetic
 
 from .runs import lines

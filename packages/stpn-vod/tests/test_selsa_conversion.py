@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from stpn_core.errors import InputError
+from stpn_core.settings import read_dataclass
 from stpn_core.weights import read_checkpoint
 from stpn_vod.build import build_detector
 from stpn_vod.build_config import DetectorConfig
-from stpn_vod.config import read_dataclass
 from stpn_vod.conversion import convert_detector
 from stpn_vod.selsa_detector import SelsaDetector
 from stpn_vod.weights import load_detector, load_initial, save_detector

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from stpn_core.errors import InputError
+from stpn_core.runs import weights_file
 from stpn_data.readers import open_dataset
 from stpn_vod.config import twin
-from stpn_vod.model_file import load_trained, weights_file
+from stpn_vod.model_file import load_trained
 from stpn_vod.start import (
     open_split,
     starting_model,

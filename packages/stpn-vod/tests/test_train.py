@@ -29,14 +29,14 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Have this process sent a SIGTERM within step number `step` of the next call of `train`."""
 
     def install(step: int) -> None:
-        update = train_module._update
+        update = train_module.take_step
 
         def counted(*args: Any) -> Any:
             if args[-1] == step - 1:
                 os.kill(os.getpid(), signal.SIGTERM)
             return update(*args)
 
-        monkeypatch.setattr(train_module, "_update", counted)
+        monkeypatch.setattr(train_module, "take_step", counted)
 
     return install
 
@@ -72,7 +72,7 @@ def test_control_without_its_random_state_a_resumed_run_differs(
 ):
     stop_at(2)
     assert train(tiny_recipe(shapes), tmp_path) == 143
-    monkeypatch.setattr("stpn_vod.run_state.restore_rng", lambda state: torch.manual_seed(1))
+    monkeypatch.setattr("stpn_core.training.state.restore_rng", lambda state: torch.manual_seed(1))
     assert train(tiny_recipe(shapes), tmp_path) == 0
     assert lines(tmp_path)[:2] == lines(trained)[:2]
     assert lines(tmp_path)[2:] != lines(trained)[2:]

@@ -24,11 +24,11 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from stpn_core.cli import main
 from stpn_core.errors import InputError
 from stpn_core.runs import RunDir
+from stpn_core.settings import to_json
 from stpn_core.training import World, init_distributed, shut_down
 from stpn_data.readers import open_dataset
 from stpn_vod import evaluate as evaluate_module
 from stpn_vod import train as train_module
-from stpn_vod.config import to_json
 from stpn_vod.evaluate import detect_all, evaluate
 from stpn_vod.model_file import load_trained
 
@@ -112,14 +112,14 @@ def test_stopped_ranks_continue_to_the_same_bits(recipe_file, undisturbed, tmp_p
     out = tmp_path / "run"
 
     def stopped() -> int:
-        update = train_module._update
+        update = train_module.take_step
 
         def counted(*args: Any) -> Any:
             if args[-1] == 1 and os.environ["RANK"] == "1":
                 os.kill(os.getpid(), signal.SIGTERM)
             return update(*args)
 
-        train_module._update = counted
+        train_module.take_step = counted
         code = training(recipe_file, out)
         (tmp_path / f"code{os.environ['RANK']}").write_text(str(code))
         return 0
@@ -138,7 +138,7 @@ def test_when_a_rank_ends_all_end(recipe_file, tmp_path, fault):
     out = tmp_path / "run"
 
     def broken() -> int:
-        update = train_module._update
+        update = train_module.take_step
 
         def counted(*args: Any) -> Any:
             if args[-1] == 1 and os.environ["RANK"] == "1":
@@ -149,7 +149,7 @@ def test_when_a_rank_ends_all_end(recipe_file, tmp_path, fault):
                 raise InputError("a bad box")
             return update(*args)
 
-        train_module._update = counted
+        train_module.take_step = counted
         return training(recipe_file, out)
 
     pid = launch(out, broken)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, cast
+from typing import Annotated, Literal, TypeVar
 
 import tyro
 
+from stpn_core.command import parse_flags
 from stpn_vod.config import EvalConfig, Format, Recipe
 from stpn_vod.predict_config import PredictConfig
 
@@ -93,4 +94,4 @@ class DemoArguments:
 
 def parse(kind: type[T], argv: Sequence[str], verb: str, default: T | None = None) -> T:
     """Read a command line; prints help or a message and exits (code 2) where it is not one."""
-    return cast(T, tyro.cli(kind, args=list(argv), prog=f"stpn vod {verb}", default=default))
+    return parse_flags(kind, argv, f"stpn vod {verb}", default)

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
+from stpn_core.command import Verb, list_recipes, read_text, run_verb, show_notes
 from stpn_core.errors import InputError
-
-Verb = Callable[[Sequence[str]], int]
+from stpn_core.settings import from_json, to_json
 
 
 def main(argv: Sequence[str]) -> int:
     """Video object detection."""
-    if not argv or argv[0] in ("-h", "--help"):
-        print("usage: stpn vod VERB ...\n\nVideo object detection.\n\nverbs:")
-        for name, verb in VERBS.items():
-            print(f"  {name:<8}  {(verb.__doc__ or '').splitlines()[0]}")
-        print("\n`stpn vod VERB --help` explains a verb.")
-        return 0
-    if argv[0] not in VERBS:
-        near = difflib.get_close_matches(argv[0], VERBS, 1)
-        raise InputError(
-            f"stpn vod has no verb {argv[0]!r}; "
-            + (f"did you mean {near[0]}?" if near else f"there are {', '.join(VERBS)}")
-        )
-    return VERBS[argv[0]](argv[1:])
+    return run_verb("vod", "Video object detection.", VERBS, argv)
 
 
 def recipes(argv: Sequence[str]) -> int:
     """List the recipes, or show one completely: `stpn vod recipes [NAME] [--twin]`."""
     from stpn_vod.arguments import RecipesArguments, parse
-    from stpn_vod.config import to_json, twin
+    from stpn_vod.config import twin
     from stpn_vod.recipes import RECIPES, get_recipe
 
     arguments = parse(RecipesArguments, argv, "recipes")
@@ -42,8 +28,7 @@ def recipes(argv: Sequence[str]) -> int:
     elif arguments.twin:
         raise InputError("stpn vod recipes --twin: name a recipe")
     else:
-        for name, make in RECIPES.items():
-            print(f"{name:<22}  {(make.__doc__ or '').splitlines()[0]}")
+        list_recipes(RECIPES)
     return 0
 
 
@@ -52,7 +37,7 @@ def train(argv: Sequence[str]) -> int:
     from tyro import MISSING
 
     from stpn_vod.arguments import TrainArguments, parse
-    from stpn_vod.config import from_json, twin
+    from stpn_vod.config import Recipe, twin
     from stpn_vod.recipes import RECIPES, get_recipe
 
     if not argv or argv[0].startswith("-"):
@@ -65,7 +50,8 @@ def train(argv: Sequence[str]) -> int:
         if argv and argv[0] in ("-h", "--help"):
             return 0
         raise InputError("say which recipe to train")
-    start = from_json(_read(argv[0]), argv[0]) if argv[0].endswith(".json") else get_recipe(argv[0])
+    written = argv[0].endswith(".json")
+    start = from_json(Recipe, read_text(argv[0]), argv[0]) if written else get_recipe(argv[0])
     default = TrainArguments(out=MISSING, recipe=start)
     arguments = parse(TrainArguments, argv[1:], f"train {argv[0]}", default)
 
@@ -74,7 +60,7 @@ def train(argv: Sequence[str]) -> int:
     from stpn_vod.train import train as run
 
     recipe = twin(arguments.recipe) if arguments.twin else arguments.recipe
-    _say_what_is_logged()
+    show_notes("stpn_core", "stpn_data", "stpn_vod")
     with logging_redirect_tqdm():
         return run(recipe, arguments.out, resume=arguments.resume)
 
@@ -96,7 +82,7 @@ def predict(argv: Sequence[str]) -> int:
 
     arguments = parse(PredictArguments, argv, "predict")
 
-    from stpn_vod.device import choose_device
+    from stpn_core.training import choose_device
     from stpn_vod.model_file import load_trained
     from stpn_vod.predict import predict as run
 
@@ -127,21 +113,3 @@ VERBS: dict[str, Verb] = {
     "demo": demo,
     "recipes": recipes,
 }
-
-
-def _say_what_is_logged() -> None:
-    """Notes of our packages go to the terminal, those of other ranks and packages if they warn."""
-    import logging
-    import os
-
-    logging.basicConfig(format="%(message)s")
-    if os.environ.get("RANK", "0") == "0":
-        for package in ("stpn_core", "stpn_data", "stpn_vod"):
-            logging.getLogger(package).setLevel(logging.INFO)
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error

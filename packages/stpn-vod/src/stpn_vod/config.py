@@ -7,19 +7,15 @@ flags; the exact value is saved beside the weights as `config.json` and read bac
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from stpn_core.errors import InputError
+from stpn_core.settings import STRICT
+from stpn_core.training.config import OptimConfig, RunConfig
 from stpn_vod.build_config import DetectorConfig
-
-STRICT: Any = {"extra": "forbid"}  # a misspelt field in a file is an error, not a default
 
 Format = Literal["auto", "imagenet_vid", "imagenet_det", "coco_vid", "own", "frames"]
 """Layouts that stpn-data reads."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -68,35 +64,6 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class OptimConfig:
-    """AdamW, warm-up and steps."""
-
-    __pydantic_config__ = STRICT
-
-    lr: float = 2.5e-5
-    weight_decay: float = 0.05
-    predictor_lr: float = 1.0
-    """Multiplier of the learning rate for the prompt predictor."""
-    no_bias_decay: bool = True
-    """Leave biases out of weight decay."""
-    batch_size: int = 1
-    """Clips per process and step."""
-    accumulate: int = 1
-    """Batches per optimiser step."""
-    steps: int = 0
-    """Optimiser steps; 0 counts them from `epochs`."""
-    epochs: float = 9.0
-    drop_at: tuple[float, ...] = (6 / 9,)
-    """Shares of the training after which the learning rate is divided by ten."""
-    warmup_steps: int = 500
-    warmup_ratio: float = 1 / 3
-    clip_norm: float = 35.0
-    """Largest gradient norm; 0 for no clipping."""
-    ema: float = 0.0
-    """Decay of the averaged weights that are evaluated and saved; 0 for none."""
-
-
-@dataclass(frozen=True)
 class EvalConfig:
     """How frames are tested."""
 
@@ -115,28 +82,6 @@ class EvalConfig:
     """Test every n-th frame of a video (1 = all; the benchmark's number needs all)."""
     allow_missing: bool = False
     """Leave frames without an image file out instead of refusing to evaluate."""
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Machine side of a run: seed, precision, how often things are saved."""
-
-    __pydantic_config__ = STRICT
-
-    seed: int = 0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    device: str = "auto"
-    """`auto` takes CUDA where there is one."""
-    log_every: int = 20
-    save_every: int = 1000
-    """Steps between checkpoints."""
-    keep: int = 2
-    """Checkpoints kept besides the best and the last."""
-    validate_every: int = 0
-    """Steps between validations; 0 validates at the end only."""
-    tensorboard: bool = False
-    timeout: float = 300.0
-    """Seconds after which a rank that hears nothing from the others gives up."""
 
 
 @dataclass(frozen=True)
@@ -160,33 +105,3 @@ def twin(recipe: Recipe) -> Recipe:
     """The matched single-frame twin: the same start, augmentation and schedule, no other frames."""
     model = recipe.model.single_frame()
     return dataclasses.replace(recipe, name=f"{recipe.name}_twin", model=model)
-
-
-def to_json(recipe: Recipe) -> str:
-    """The recipe as JSON text; `from_json` gives it back exactly."""
-    return json.dumps(dataclasses.asdict(recipe), indent=2) + "\n"
-
-
-def from_json(text: str, where: str = "config") -> Recipe:
-    """Read what `to_json` wrote. Raises InputError with a line for every field that is wrong."""
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where}: not JSON: {error}") from error
-    return read_dataclass(Recipe, values, where)
-
-
-def read_dataclass(kind: type[T], values: Any, where: str) -> T:
-    """A dataclass from JSON values, strictly: every wrong, unknown or missing field is named."""
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(kind).validate_python(values)
-    except ValidationError as error:
-        raise InputError(
-            "\n".join(
-                f"{where}: {'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
-                f" (got {fault['input']!r})"
-                for fault in error.errors()
-            )
-        ) from None

@@ -9,13 +9,12 @@ from typing import Any
 
 from stpn_core.errors import InputError
 from stpn_core.runs import replace_file
-from stpn_core.training import init_distributed, shut_down
+from stpn_core.training import init_distributed, requested_device, shut_down
 from stpn_data.index import VideoIndex
 from stpn_data.readers import open_dataset
 from stpn_vod.arguments import EvalArguments
 from stpn_vod.coco_ap import coco_ap
 from stpn_vod.config_checks import check_eval
-from stpn_vod.device import requested_device
 from stpn_vod.evaluate import detect_all, frames_to_test
 from stpn_vod.model_file import TrainedDetector, load_trained
 from stpn_vod.severity import ap_by_severity, severities

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from stpn_core.training import Precision, World, any_rank, autocast, gather_values
+from stpn_core.training import Pace, Precision, World, autocast, gather_values
 from stpn_data.index import VideoIndex
 from stpn_data.sequence import EvalDegrade, EvalFrame, EvalVideo, evaluation_videos
 from stpn_data.support import OnlinePolicy, Policy, UniformPolicy, WindowPolicy
@@ -21,12 +20,6 @@ from stpn_vod.coco_ap import FrameBoxes, coco_ap, concat_boxes
 from stpn_vod.config import EvalConfig
 from stpn_vod.detections import Detections
 from stpn_vod.video_inference import detect_sequence
-
-MEETINGS = 200
-
-
-class EvaluationStopped(Exception):
-    """A rank was told to stop before all frames were tested; there are no numbers."""
 
 
 def evaluate(
@@ -77,7 +70,7 @@ def detect_all(
     model.eval()
     parts: list[FrameBoxes] = []
     total = sum(_tested(video, config.every) for video in videos)
-    pace = _Pace(total, alone=world.size == 1, stop=stop)
+    pace = Pace(total, alone=world.size == 1, stop=stop)
     try:
         with (
             tqdm(total=total, desc="evaluate", unit="frame", disable=not world.is_main) as bar,
@@ -137,33 +130,6 @@ def ground_truth(
         index.labels[rows].astype(np.int64),
         np.ones(len(rows)),
     )
-
-
-@dataclass
-class _Pace:
-    """Ranks have unequal videos. They meet each time they have done another 1/MEETINGS of their own
-    frames: none waits long for another, however long the evaluation, and all stop together."""
-
-    frames: int
-    alone: bool
-    stop: Callable[[], bool]
-    done: int = 0
-    met: int = 0
-
-    def frame_done(self) -> None:
-        self.done += 1
-        meetings = self.frames if self.alone else MEETINGS
-        self._meet(meetings * self.done // self.frames)
-
-    def finish(self) -> None:
-        if not self.alone:
-            self._meet(MEETINGS)
-
-    def _meet(self, due: int) -> None:
-        while self.met < due:
-            self.met += 1
-            if any_rank([self.stop()])[0]:
-                raise EvaluationStopped
 
 
 def _tested(video: EvalVideo, every: int) -> int:

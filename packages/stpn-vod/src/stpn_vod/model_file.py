@@ -7,14 +7,10 @@ from pathlib import Path
 
 import torch
 
-from stpn_core.errors import InputError
-from stpn_core.runs import RunDir, latest_complete, read_best, verify
+from stpn_core.runs import weights_file
 from stpn_vod.build import Detector
 from stpn_vod.build_config import DetectorConfig
 from stpn_vod.weights import read_detector
-
-MODEL_FILE = "model.safetensors"
-"""Name of the weights inside a checkpoint of a run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,22 +30,3 @@ def load_trained(path: str | Path, device: torch.device | str = "cpu") -> Traine
     model = stored.build().to(device)
     numbered = tuple(f"class {i}" for i in range(stored.config.num_classes))
     return TrainedDetector(model, stored.config, stored.classes or numbered, stored.source)
-
-
-def weights_file(path: str | Path) -> Path:
-    """The weights that `path` stands for: itself, or those of a checkpoint or a run directory,
-    which are verified first. Raises InputError if there are none, or they are damaged."""
-    path = Path(path)
-    if not path.is_dir():
-        return path
-    if (path / MODEL_FILE).is_file():
-        return path / MODEL_FILE
-    run = RunDir(path)
-    best = read_best(run)
-    if best is not None:
-        verify(run.checkpoint(best.step), best.step)
-        return run.checkpoint(best.step) / MODEL_FILE
-    step = latest_complete(run)
-    if step is None:
-        raise InputError(f"{path}: a folder without a complete checkpoint; name a weights file")
-    return run.checkpoint(step) / MODEL_FILE

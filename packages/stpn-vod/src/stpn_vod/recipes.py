@@ -13,13 +13,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable
 from typing import Any
 
-from stpn_core.errors import InputError
+from stpn_core.command import pick_recipe
+from stpn_core.training.config import OptimConfig, RunConfig
 from stpn_vod.build_config import DetectorConfig
-from stpn_vod.config import DataConfig, EvalConfig, OptimConfig, Recipe, RunConfig
+from stpn_vod.config import DataConfig, EvalConfig, Recipe
 from stpn_vod.recipes_selsa import vid_swin_t_selsa, vid_swin_t_stpn_selsa
 
 
@@ -178,11 +178,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 def get_recipe(name: str) -> Recipe:
     """The recipe of that name. Raises InputError naming the nearest one."""
-    if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, 1)
-        advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(RECIPES)}"
-        raise InputError(f"no recipe {name!r}; {advice}")
-    return RECIPES[name]()
+    return pick_recipe(name, RECIPES)
 
 
 def _with_encoder(recipe: Recipe, name: str, encoder: str) -> Recipe:

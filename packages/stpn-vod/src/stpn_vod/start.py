@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from stpn_core.errors import InputError
+from stpn_core.runs import weights_file
 from stpn_data.clips import ClipDataset
 from stpn_data.errors import DataError
 from stpn_data.index import VideoIndex, concat, require_present
@@ -17,7 +18,6 @@ from stpn_data.readers import open_dataset, read_imagenet_det
 from stpn_data.transforms import TrainTransform
 from stpn_vod.build import Detector, build_detector
 from stpn_vod.config import DataConfig, Recipe
-from stpn_vod.model_file import weights_file
 from stpn_vod.weights import load_initial
 
 _log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from stpn_core.errors import InputError
+from stpn_core.settings import read_dataclass
 from stpn_core.weights import LoadReport, load_backbone, load_state, read_checkpoint, save_weights
 from stpn_vod.build import Detector, build_detector
 from stpn_vod.build_config import DetectorConfig
-from stpn_vod.config import read_dataclass
 from stpn_vod.conversion import TASK, convert_detector, detector_metadata
 
 __all__ = [

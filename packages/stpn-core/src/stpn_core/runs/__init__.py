@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from stpn_core.runs.manifest import CheckpointDamaged, verify
     from stpn_core.runs.resume import resume_from
     from stpn_core.runs.run_dir import RunDir
+    from stpn_core.runs.usable_weights import MODEL_FILE, weights_file
 
 _HOMES = {
     "Best": "best",
     "CheckpointDamaged": "manifest",
+    "MODEL_FILE": "usable_weights",
     "RunCheckpoint": "checkpoint",
     "RunDir": "run_dir",
     "latest_complete": "checkpoint",
@@ -45,9 +47,11 @@ _HOMES = {
     "save_checkpoint": "checkpoint",
     "save_config": "config",
     "verify": "manifest",
+    "weights_file": "usable_weights",
 }
 
 __all__ = [
+    "MODEL_FILE",
     "Best",
     "CheckpointDamaged",
     "RunCheckpoint",
@@ -62,6 +66,7 @@ __all__ = [
     "save_checkpoint",
     "save_config",
     "verify",
+    "weights_file",
 ]
 
 

@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stpn_core.training.config import OptimConfig, RunConfig
+    from stpn_core.training.device import choose_device, requested_device
     from stpn_core.training.distributed import (
         World,
         any_rank,
@@ -24,16 +26,35 @@ if TYPE_CHECKING:
     from stpn_core.training.ema import Ema
     from stpn_core.training.finite import FiniteGuard
     from stpn_core.training.gradients import clip_gradients
+    from stpn_core.training.keeping import (
+        continue_run,
+        is_due,
+        logged_scores,
+        name_skips,
+        open_log,
+        save_step,
+        total_steps,
+    )
     from stpn_core.training.memory import memory_errors, peak_memory
     from stpn_core.training.metrics_log import MetricsLog, read_metrics
     from stpn_core.training.optimizer import param_groups, set_lr
+    from stpn_core.training.pace import EvaluationStopped, Pace
     from stpn_core.training.precision import Precision, autocast, grad_scaler
     from stpn_core.training.progress import Progress
     from stpn_core.training.rng import capture_rng, restore_rng, seed_everything
     from stpn_core.training.schedule import warmup_step_schedule
     from stpn_core.training.signals import StopFlag, ignore_signals, kill_daemons
+    from stpn_core.training.state import (
+        Training,
+        check_same_run,
+        prepare_training,
+        stpn_multipliers,
+    )
+    from stpn_core.training.update import take_step
 
 _HOMES = {
+    "config": ("OptimConfig", "RunConfig"),
+    "device": ("choose_device", "requested_device"),
     "distributed": (
         "World",
         "any_rank",
@@ -49,46 +70,81 @@ _HOMES = {
     "ema": ("Ema",),
     "finite": ("FiniteGuard",),
     "gradients": ("clip_gradients",),
+    "keeping": (
+        "continue_run",
+        "is_due",
+        "logged_scores",
+        "name_skips",
+        "open_log",
+        "save_step",
+        "total_steps",
+    ),
     "memory": ("memory_errors", "peak_memory"),
     "metrics_log": ("MetricsLog", "read_metrics"),
     "optimizer": ("param_groups", "set_lr"),
+    "pace": ("EvaluationStopped", "Pace"),
     "precision": ("Precision", "autocast", "grad_scaler"),
     "progress": ("Progress",),
     "rng": ("capture_rng", "restore_rng", "seed_everything"),
     "schedule": ("warmup_step_schedule",),
     "signals": ("StopFlag", "ignore_signals", "kill_daemons"),
+    "state": (
+        "Training",
+        "check_same_run",
+        "prepare_training",
+        "stpn_multipliers",
+    ),
+    "update": ("take_step",),
 }
 
 __all__ = [
     "Ema",
+    "EvaluationStopped",
     "FiniteGuard",
     "MetricsLog",
+    "OptimConfig",
+    "Pace",
     "Precision",
     "Progress",
+    "RunConfig",
     "StopFlag",
+    "Training",
     "World",
     "any_rank",
     "autocast",
     "barrier",
     "broadcast_value",
     "capture_rng",
+    "check_same_run",
+    "choose_device",
     "clip_gradients",
+    "continue_run",
     "gather_values",
     "grad_scaler",
     "ignore_signals",
     "init_distributed",
+    "is_due",
     "is_main",
     "kill_daemons",
+    "logged_scores",
     "mean_over_ranks",
     "memory_errors",
+    "name_skips",
+    "open_log",
     "param_groups",
     "peak_memory",
     "peer_errors",
+    "prepare_training",
     "read_metrics",
+    "requested_device",
     "restore_rng",
+    "save_step",
     "seed_everything",
     "set_lr",
     "shut_down",
+    "stpn_multipliers",
+    "take_step",
+    "total_steps",
     "warmup_step_schedule",
 ]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stpn_core.runs import load_config
 from stpn_core.runs.run_dir import RunDir
-from stpn_core.training import World, read_metrics
+from stpn_core.training import World, choose_device, read_metrics
 from stpn_data.readers import open_dataset
 from stpn_vod.arguments import DemoArguments
 from stpn_vod.config import Recipe, twin
@@ -20,7 +20,6 @@ from stpn_vod.demo.clip import write_clip
 from stpn_vod.demo.report import Arm, write_report
 from stpn_vod.demo.setting import START_STEPS, demo_data, demo_recipe
 from stpn_vod.demo.start import train_start
-from stpn_vod.device import choose_device
 from stpn_vod.evaluate import detect_all
 from stpn_vod.model_file import load_trained
 from stpn_vod.severity import ap_by_severity, severities

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stpn_core.errors import InputError
-from stpn_vod.device import choose_device, requested_device
+from stpn_core.training import choose_device, requested_device
 
 
 def test_auto_takes_what_is_there(monkeypatch):
