@@ -87,7 +87,7 @@ def lint(session: nox.Session) -> None:
     session.run(
         "lint-imports", "--config", str(config), "--no-cache", env={"PYTHONPATH": path}, silent=True
     )
-    session.run("python", "tests/file_length.py", "packages", "benchmarks", "noxfile.py")
+    session.run("python", "tests/file_length.py", "packages", "benchmarks", "study", "noxfile.py")
 
 
 def import_contracts() -> str:
@@ -210,3 +210,10 @@ def bench(session: nox.Session) -> None:
     for script in sorted((ROOT / "benchmarks").glob("*.py")):
         if not script.name.startswith("_"):
             session.run("python", str(script), *(session.posargs or ["--quick"]))
+
+
+@nox.session
+def study(session: nox.Session) -> None:
+    """Does prompting help? Runs what is missing; `-- --quick` shows in a minute that it runs."""
+    sync(session, "--all-packages")
+    session.run("python", "-m", "study", *session.posargs)

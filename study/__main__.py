@@ -1,0 +1,55 @@
+"""`python -m study`: run what is missing, in order of importance, then write the page.
+
+A study that is stopped goes on where it was with the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from study.arms import ARMS, queue
+from study.one import result_file, run_one
+from study.page import write_page
+from study.setting import FULL, QUICK, Replicate
+
+ROOT = Path(__file__).parents[1]
+QUICK_ARMS = ("twin", "attention_deep", "selsa")
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="study", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--arms", nargs="+", default=[], choices=sorted(ARMS), metavar="ARM")
+    parser.add_argument("--out", type=Path, help="page and results; default docs/study")
+    parser.add_argument("--work", type=Path, help="videos and runs; default runs/study")
+    parser.add_argument("--list", action="store_true", help="show what is done and what is not")
+    parser.add_argument("--page", action="store_true", help="only write the page again")
+    given = parser.parse_args(argv)
+    setting = QUICK if given.quick else FULL
+    work = (given.work or ROOT / "runs" / "study") / setting.name
+    out = given.out or (work / "page" if given.quick else ROOT / "docs" / "study")
+    arms = given.arms or (QUICK_ARMS if given.quick else ())
+    todo = queue(given.seeds, arms)
+    if given.list:
+        for arm, seed in todo:
+            state = "done" if result_file(out / "results", arm, seed).exists() else "to do"
+            print(f"{arm:20} seed {seed}  {state}")
+        return 0
+    for place, (arm, seed) in enumerate([] if given.page else todo, start=1):
+        if result_file(out / "results", arm, seed).exists():
+            continue
+        print(f"[{place}/{len(todo)}] {arm}, seed {seed}", flush=True)
+        folder = work / f"seed{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        code = run_one(ARMS[arm], Replicate(setting, seed, folder.resolve()), out / "results")
+        if code:
+            return code
+    print(write_page(out, setting))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

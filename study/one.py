@@ -1,0 +1,141 @@
+"""Train and test one arm of one replicate; everything that was found, as one JSON file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import re
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stpn_core.runs import RunDir, replace_file
+from stpn_core.training import read_metrics
+from stpn_data.index import VideoIndex
+from stpn_data.readers import open_dataset
+from stpn_vod.config import Recipe
+from stpn_vod.model_file import load_trained
+from stpn_vod.train import train
+from study.arms import MAIN, Arm
+from study.attention import prompt_mass
+from study.score import Judge
+from study.setting import Replicate
+from study.support import EXTRA, OTHER_CLASS, OWN, detect
+
+Record = dict[str, Any]
+
+
+def result_file(results: Path, arm: str, seed: int) -> Path:
+    return results / f"{arm}-seed{seed}.json"
+
+
+def run_one(arm: Arm, replicate: Replicate, results: Path) -> int:
+    """Train and test; writes the result and returns 0, or what training returned if it was told to
+    stop: then the next call goes on from the last checkpoint."""
+    replicate.prepare()
+    recipe = arm.recipe(replicate.base())
+    run = replicate.folder / arm.name
+    done = max(RunDir(run).steps(), default=0)
+    began = time.process_time()
+    code = train(recipe, run)
+    if code:
+        return code
+    training_ms = _per_item(began, recipe.optim.steps - done)
+    index = open_dataset(replicate.data, "val")
+    record = {
+        "arm": arm.name,
+        "seed": replicate.seed,
+        "setting": dataclasses.asdict(replicate.setting),
+        "config": _portable(recipe),
+        "frames": Judge.of(index, replicate.setting.every).frames(),
+        **test_arm(arm, recipe, run, index, replicate),
+        "losses": _losses(run),
+        "environment": environment(),
+    }
+    record["cost"]["training ms per step"] = training_ms
+    results.mkdir(parents=True, exist_ok=True)
+    path = result_file(results, arm.name, replicate.seed)
+    replace_file(path, (json.dumps(record, indent=1) + "\n").encode())
+    return 0
+
+
+def test_arm(
+    arm: Arm, recipe: Recipe, run: Path, index: VideoIndex, replicate: Replicate
+) -> Record:
+    """Scores of every test, the learning curve, attention on prompts, parameters and time."""
+    setting = replicate.setting
+    judge = Judge.of(index, setting.every)
+    coarse = Judge.of(index, setting.curve_every)
+    sparse = dataclasses.replace(recipe.eval, every=setting.curve_every)
+    curve = []
+    for step in RunDir(run).steps():
+        model = load_trained(RunDir(run).checkpoint(step)).model
+        severity = coarse.scores(detect(model, index, sparse))["severity"]
+        curve.append({"step": step, **severity})
+    model = load_trained(run).model
+    tests = {}
+    began = time.process_time()
+    found = detect(model, index, recipe.eval)
+    testing_ms = _per_item(began, int(judge.frames()["all"]))
+    tests[OWN.name] = judge.scores(found)
+    looks = recipe.model.uses_support and recipe.model.predictor != "static"
+    others = (OTHER_CLASS, *(EXTRA if arm.name == MAIN else ())) if looks else ()
+    for test in others:
+        found = detect(model, index, recipe.eval, test, replicate.seed)
+        tests[test.name] = judge.scores(found)
+    mass = None
+    if model.stpn.predictor is not None:
+        mass = prompt_mass(model, index, OWN.config(recipe.eval))
+    parameters = sum(
+        p.numel() for name, p in model.named_parameters() if not name.startswith("presence.")
+    )
+    return {
+        "tests": tests,
+        "curve": curve,
+        "attention": mass,
+        "cost": {"parameters": parameters, "testing ms per frame": testing_ms},
+    }
+
+
+def environment() -> Record:
+    """Machine and versions."""
+    known: Record = {
+        "machine": _processor(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "commit": os.environ.get("STUDY_COMMIT", ""),
+    }
+    return known | {name: version(name) for name in ("torch", "torchvision", "timm", "stpn-vod")}
+
+
+def _processor() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def _per_item(began: float, items: int) -> float | None:
+    """Milliseconds of processor time: other programs on the machine lengthen it much less."""
+    return 1e3 * (time.process_time() - began) / items if items > 0 else None
+
+
+def _portable(recipe: Recipe) -> Record:
+    config = dataclasses.asdict(recipe)
+    config["init"] = Path(recipe.init).name
+    config["data"]["root"] = Path(recipe.data.root).name
+    return config
+
+
+def _losses(run: Path) -> list[Record]:
+    rows = [row for row in read_metrics(run / "metrics.jsonl") if "loss" in row]
+    return [
+        {name: round(value, 5) for name, value in row.items() if name.startswith(("loss", "step"))}
+        for row in rows
+    ]

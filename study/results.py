@@ -1,0 +1,89 @@
+"""What has been measured so far, read from the result files, and compared seed by seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study.arms import ARMS, TIERS, TWIN
+from study.intervals import Interval, interval
+
+Record = Mapping[str, Any]
+OWN = "own"
+
+
+@dataclass(frozen=True)
+class Results:
+    """records: by arm, then by seed."""
+
+    records: Mapping[str, Mapping[int, Record]]
+
+    @property
+    def arms(self) -> list[str]:
+        """Arms with a result, in order of importance."""
+        return [arm for tier in TIERS for arm in tier if self.records.get(arm)]
+
+    @property
+    def missing(self) -> list[str]:
+        """Arms without any result."""
+        return [arm for arm in ARMS if not self.records.get(arm)]
+
+    def seeds(self, arm: str) -> list[int]:
+        return sorted(self.records.get(arm, {}))
+
+    def value(self, arm: str, seed: int, group: str, name: str, test: str = OWN) -> float | None:
+        """A percentage, or None where that was not measured or nothing is annotated."""
+        scores = self.records[arm][seed]["tests"].get(test, {})
+        value = scores.get(group, {}).get(name, -1.0)
+        return 100 * value if value >= 0 else None
+
+    def absolute(self, arm: str, group: str, name: str, test: str = OWN) -> Interval | None:
+        """Over the seeds of an arm."""
+        values = [self.value(arm, seed, group, name, test) for seed in self.seeds(arm)]
+        known = [value for value in values if value is not None]
+        return interval(known) if known else None
+
+    def gain(
+        self,
+        arm: str,
+        group: str,
+        name: str,
+        *,
+        test: str = OWN,
+        base: str = TWIN,
+        base_test: str = OWN,
+    ) -> Interval | None:
+        """Difference to another arm, or to another test of it, over the seeds that have both."""
+        pairs = [
+            (
+                self.value(arm, seed, group, name, test),
+                self.value(base, seed, group, name, base_test),
+            )
+            for seed in self.seeds(arm)
+            if seed in self.seeds(base)
+        ]
+        known = [a - b for a, b in pairs if a is not None and b is not None]
+        return interval(known) if known else None
+
+    def cost(self, arm: str, name: str) -> float | None:
+        """Mean over seeds."""
+        values = [record["cost"][name] for record in self.records[arm].values()]
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known) if known else None
+
+    def tests(self, arm: str) -> list[str]:
+        """Names of all tests that some seed of an arm has."""
+        found = [name for record in self.records.get(arm, {}).values() for name in record["tests"]]
+        return list(dict.fromkeys(found))
+
+
+def read_results(folder: Path) -> Results:
+    """All result files of a folder."""
+    records: dict[str, dict[int, Record]] = {}
+    for path in sorted(folder.glob("*-seed*.json")):
+        record = json.loads(path.read_text())
+        records.setdefault(record["arm"], {})[record["seed"]] = record
+    return Results(records)
