@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from stpn_core.encoder import PromptedEncoder, Prompts
 from stpn_core.errors import InputError
 from stpn_core.features import Features
+from stpn_core.ungraded_pass import uncached_autocast
 
 
 class STPN(nn.Module):
@@ -42,16 +43,8 @@ class STPN(nn.Module):
         _check(frames, valid)
         if valid is not None:
             frames = frames.masked_fill(~valid[:, :, None, None, None], 0)
-        kind = frames.device.type
-        # Autocast keeps the weights it has cast: cast here, without gradient, they would come back
-        # for the current frames and leave the encoder without a gradient (seen with torch 2.10).
-        uncached = torch.autocast(
-            kind,
-            dtype=torch.get_autocast_dtype(kind),
-            enabled=torch.is_autocast_enabled(kind),
-            cache_enabled=False,
-        )
-        with uncached, torch.set_grad_enabled(self.support_grad and torch.is_grad_enabled()):
+        graded = self.support_grad and torch.is_grad_enabled()
+        with uncached_autocast(frames.device), torch.set_grad_enabled(graded):
             tokens = self.encoder.embed(frames.flatten(0, 1))
         return tokens.unflatten(0, frames.shape[:2])
 

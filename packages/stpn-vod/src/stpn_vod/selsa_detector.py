@@ -18,6 +18,7 @@ from stpn_core import STPN, Features
 from stpn_core.encoder import PromptedEncoder, Prompts
 from stpn_core.errors import InputError
 from stpn_core.swin import SwinEncoder
+from stpn_core.ungraded_pass import uncached_autocast
 from stpn_vod.detections import Detections
 from stpn_vod.fpn import FeaturePyramid
 from stpn_vod.ground_truth import check_ground_truth
@@ -106,7 +107,8 @@ class SelsaDetector(nn.Module):
         (n, h, w, C_last), None without a prompt predictor, and the references of each frame.
         """
         encoder = self.stpn.encoder
-        with torch.set_grad_enabled(self.stpn.support_grad and torch.is_grad_enabled()):
+        graded = self.stpn.support_grad and torch.is_grad_enabled()
+        with uncached_autocast(frames.device), torch.set_grad_enabled(graded):
             features = encoder(frames)
             tokens = None if self.stpn.predictor is None else _tokens(encoder, features, frames)
         pyramid = self.fpn(features)
@@ -189,7 +191,8 @@ class SelsaDetector(nn.Module):
     @torch.no_grad()
     def _propose(self, pyramid: Features, sizes: Tensor) -> list[Tensor]:
         """Regions (R_b, 4) of each image, as at test."""
-        dense = self.rpn(pyramid, sizes)
+        with uncached_autocast(pyramid.maps[0].device):
+            dense = self.rpn(pyramid, sizes)
         proposals = self.rpn.propose(dense, sizes, self.rpn.selection.test_limit)
         return [image.boxes for image in proposals]
 
