@@ -31,11 +31,15 @@ if TYPE_CHECKING:
     from stpn_data.index import require_present as require_present
     from stpn_data.loader import TrainingLoader as TrainingLoader
     from stpn_data.loader import training_loader as training_loader
+    from stpn_data.masks import Instance as Instance
+    from stpn_data.masks import Masks as Masks
+    from stpn_data.masks import instances_of as instances_of
     from stpn_data.readers.coco_vid import read_coco_vid as read_coco_vid
     from stpn_data.readers.imagenet_det import read_imagenet_det as read_imagenet_det
     from stpn_data.readers.imagenet_vid import read_imagenet_vid as read_imagenet_vid
     from stpn_data.readers.own import read_frames_folder as read_frames_folder
     from stpn_data.readers.own import read_own as read_own
+    from stpn_data.readers.youtube_vis import read_youtube_vis as read_youtube_vis
     from stpn_data.sequence import EvalFrame as EvalFrame
     from stpn_data.sequence import EvalVideo as EvalVideo
     from stpn_data.sequence import evaluation_videos as evaluation_videos
@@ -66,6 +70,9 @@ _HOME = {
     "build_index": "index",
     "concat": "index",
     "require_present": "index",
+    "Instance": "masks",
+    "Masks": "masks",
+    "instances_of": "masks",
     "CleanBoxes": "boxes",
     "clean_boxes": "boxes",
     "VID_NAMES": "classes",
@@ -82,6 +89,7 @@ _HOME = {
     "read_coco_vid": "readers.coco_vid",
     "read_own": "readers.own",
     "read_frames_folder": "readers.own",
+    "read_youtube_vis": "readers.youtube_vis",
     "OnlinePolicy": "support",
     "UniformPolicy": "support",
     "WindowPolicy": "support",

@@ -34,6 +34,7 @@ class Clip:
     original_size: tuple[int, int]  # (h, w) of the file
     scale: tuple[float, float]  # (sx, sy) network pixels per pixel of the file
     skipped: tuple[str, ...] = ()  # clips that could not be read and that this one stands in for
+    masks: Tensor | None = None  # uint8 (n,H,W) of the boxes, 0 or 1; None: the data set has none
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Batch:
     original_sizes: list[tuple[int, int]]
     scales: list[tuple[float, float]]
     skipped: tuple[str, ...] = ()
+    masks: list[Tensor] | None = None  # uint8 (n,H,W) each, padded as the frames are
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -76,6 +78,7 @@ class Batch:
             labels=[change(labels) for labels in self.labels],
             tracks=[change(tracks) for tracks in self.tracks],
             support_labels=[change(labels) for labels in self.support_labels],
+            masks=None if self.masks is None else _map_joined(change, self.masks),
         )
 
 
@@ -84,9 +87,10 @@ def collate(
 ) -> Batch:
     """Join clips; height and width are rounded up to multiples of `divisor`.
 
-    zeros: makes the zero tensors that hold frames, then support frames.
+    zeros: makes the zero tensors that hold frames, then support frames, then all masks if there are
+        any.
 
-    Raises DataError if the clips have different numbers of support frames.
+    Raises DataError if the clips have different numbers of support frames, or some have masks.
     """
     if not clips:
         raise DataError("a batch needs one clip or more")
@@ -102,6 +106,9 @@ def collate(
         h, w = clip.frame.shape[-2:]
         frames[row, :, :h, :w] = clip.frame
         support[row, :, :, :h, :w] = clip.support
+    masks = [clip.masks for clip in clips if clip.masks is not None]
+    if masks and len(masks) < len(clips):
+        raise DataError("some clips of a batch have instance masks and others have none")
     return Batch(
         frames=frames,
         support=support,
@@ -116,7 +123,25 @@ def collate(
         original_sizes=[clip.original_size for clip in clips],
         scales=[clip.scale for clip in clips],
         skipped=tuple(name for clip in clips for name in clip.skipped),
+        masks=_pad_masks(masks, height, width, zeros) if masks else None,
     )
+
+
+def _pad_masks(
+    masks: Sequence[Tensor], height: int, width: int, zeros: Callable[..., Tensor]
+) -> list[Tensor]:
+    """Masks of each clip at the size of the batch, views of one tensor."""
+    counts = [len(m) for m in masks]
+    joined = zeros(sum(counts), height, width, dtype=torch.uint8)
+    padded = list(joined.split(counts))
+    for place, m in zip(padded, masks, strict=True):
+        place[:, : m.shape[1], : m.shape[2]] = m
+    return padded
+
+
+def _map_joined(change: Callable[[Tensor], Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
+    """`change` of all masks at once: one copy to the device instead of one for each clip."""
+    return list(change(torch.cat(list(masks))).split([len(m) for m in masks]))
 
 
 def normalise(frames: Tensor, sizes: Tensor | None = None) -> Tensor:

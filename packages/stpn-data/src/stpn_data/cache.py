@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from stpn_data.index import VideoIndex
+from stpn_data.masks import MASK_FIELDS, Masks
 from stpn_data.paths import IMAGE_SUFFIXES
 
-VERSION = 3  # of what is stored; a change makes older files unreadable
+VERSION = 4  # of what is stored; a change makes older files unreadable
 _TEXTS = ("root", "classes", "source", "video_names", "folders", "notes")
+_ARRAYS = tuple(f.name for f in fields(VideoIndex) if f.name not in (*_TEXTS, "masks"))
 _SCANNERS = 4  # a cold disk answers several questions at once
 _log = logging.getLogger("stpn_data")
 
@@ -85,9 +87,9 @@ def load_index(path: Path, stamp: str) -> VideoIndex | None:
             texts = json.loads(stored["texts"].tobytes())
             if texts.pop("stamp") != stamp:
                 return None
-            arrays: dict[str, Any] = {
-                f.name: stored[f.name] for f in fields(VideoIndex) if f.name not in _TEXTS
-            }
+            arrays: dict[str, Any] = {name: stored[name] for name in _ARRAYS}
+            if "masks.counts" in stored:
+                arrays["masks"] = Masks(**{name: stored[f"masks.{name}"] for name in MASK_FIELDS})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     if not all(os.path.isdir(folder) for folder in texts["folders"]):
@@ -101,7 +103,9 @@ def save_index(path: Path, index: VideoIndex, stamp: str) -> None:
     """Store `index`; a folder that cannot be written is no error, only slower next time."""
     texts = {name: getattr(index, name) for name in _TEXTS} | {"root": str(index.root)}
     encoded = np.frombuffer(json.dumps({**texts, "stamp": stamp}).encode(), np.uint8)
-    arrays = {f.name: getattr(index, f.name) for f in fields(VideoIndex) if f.name not in _TEXTS}
+    arrays = {name: getattr(index, name) for name in _ARRAYS}
+    if index.masks is not None:
+        arrays |= {f"masks.{name}": getattr(index.masks, name) for name in MASK_FIELDS}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from stpn_data.errors import DataError
 from stpn_data.image import decode_image
 from stpn_data.index import VideoIndex
 from stpn_data.support import bilateral
-from stpn_data.transforms import ClipTransform, Geometry, cover
+from stpn_data.transforms import ClipTransform, Geometry, cover, mask_boxes
 
 Degrade = Callable[[Tensor, np.random.Generator], Tensor]
 """uint8 (T,3,H,W), key frame first, and a random generator to uint8 of the same shape."""
@@ -29,8 +29,13 @@ MAX_SKIPS = 100  # clips in a row that cannot be read before training is refused
 
 
 class ClipDataset:
-    """Clips of a VideoIndex, addressed by (epoch, position).
+    """Clips of a VideoIndex, addressed by (epoch, position): a position is a key frame, or a video.
 
+    by_video: a position is a video, of which one random frame is the key frame (all frames alike,
+        as video instance segmentation is trained). Default: each key frame is a position.
+    draws: positions for each of them in an epoch, other random frames and sizes each.
+    masks: clips have the instance masks of their key frame, if the data set has any. What is not
+        visible at network size is left out, and boxes are those around the masks.
     count, reach: support frames per clip, half on each side of the key frame, and how far away.
     support_dropout: share of clips that come without any valid support.
     support_swap: share of clips whose support is taken from another video.
@@ -53,12 +58,17 @@ class ClipDataset:
         degrade: Degrade | None = None,
         require_boxes: bool = True,
         skip_unreadable: bool = True,
+        by_video: bool = False,
+        draws: int = 1,
+        masks: bool = True,
     ) -> None:
         if count < 0 or count % 2 or reach < 1 or seed < 0:
             raise DataError(
                 f"clips need an even count of support frames (got {count}), "
                 f"reach of 1 or more (got {reach}) and a seed of 0 or more (got {seed})"
             )
+        if draws < 1:
+            raise DataError(f"draws must be 1 or more, not {draws}")
         shares = support_dropout, support_swap
         if min(shares) < 0 or sum(shares) > 1:
             raise DataError(
@@ -74,20 +84,37 @@ class ClipDataset:
         self.support_swap = support_swap
         self.degrade = degrade
         self.skip_unreadable = skip_unreadable
+        self.by_video = by_video
+        self.draws = draws
+        self.masks = masks and index.masks is not None
         self.keys = usable_keys(index, require_boxes)
+        self._starts = np.arange(len(self.keys) + 1)  # keys of each position begin here
+        if by_video:
+            self.keys = np.sort(self.keys)
+            video = np.searchsorted(index.video_start, self.keys, side="right")
+            turns = np.flatnonzero(video[1:] != video[:-1]) + 1
+            self._starts = np.concatenate([[0], turns, [len(self.keys)]])
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return (len(self._starts) - 1) * self.draws
 
     @property
     def groups(self) -> NDArray[np.int64]:
         """(n,) 1 for upright key frames, 0 for the others: batches of one group pad less."""
-        width, height = self.index.sizes[self.keys].T
-        return (height > width).astype(np.int64)
+        width, height = self.index.sizes[self.keys[self._starts[:-1]]].T
+        return np.tile((height > width).astype(np.int64), self.draws)
 
     def name(self, position: int) -> str:
-        """Name of the key frame at `position`."""
-        return self.index.frame_name(int(self.keys[position]))
+        """Name of the key frame, or of the video, at `position`."""
+        first = int(self.keys[self._keys_at(position)[0]])
+        if self.by_video:
+            return self.index.video_names[self.index.video_of(first)]
+        return self.index.frame_name(first)
+
+    def _keys_at(self, position: int) -> range:
+        """Places in `keys` of the key frames that `position` may take."""
+        place = position % (len(self._starts) - 1)
+        return range(int(self._starts[place]), int(self._starts[place + 1]))
 
     def __getitem__(self, at: tuple[int, int]) -> Clip:
         """The clip at (epoch, position), or the next readable one."""
@@ -111,8 +138,10 @@ class ClipDataset:
         # Streams of their own: settings of the support leave geometry and degradation as they are,
         # so that runs which differ in support alone can be compared.
         rng = np.random.default_rng([self.seed, epoch, position])
-        of_support, of_geometry, of_degradation = rng.spawn(3)
-        key = int(self.keys[position])
+        of_support, of_geometry, of_degradation, of_key = rng.spawn(4)
+        places = self._keys_at(position)
+        chosen = of_key.integers(len(places)) if len(places) > 1 else 0
+        key = int(self.keys[places[chosen]])
         support = self._draw_support(of_support, key)
         images = self._decode([key, *support])
         size = (images[0].shape[-2], images[0].shape[-1])
@@ -123,7 +152,11 @@ class ClipDataset:
         placed = _place(images, geometry)
         shape = (self.count, *placed[0].shape)
         found = self.index.boxes_of(key)
-        boxes, kept = geometry[0].boxes(torch.tensor(found.boxes))
+        masks = None
+        if self.masks:
+            masks, boxes, kept = _place_masks(self.index.masks_of(key), geometry[0])
+        else:
+            boxes, kept = geometry[0].boxes(torch.tensor(found.boxes))
         return Clip(
             frame=placed[0],
             support=torch.stack(placed[1:]) if support else placed[0].new_zeros(shape),
@@ -132,10 +165,11 @@ class ClipDataset:
             labels=torch.tensor(found.labels, dtype=torch.int64)[kept],
             tracks=torch.tensor(found.tracks, dtype=torch.int64)[kept],
             support_labels=labels,
-            name=self.name(position),
+            name=self.index.frame_name(key),
             index=key,
             original_size=size,
             scale=geometry[0].scale,
+            masks=masks,
         )
 
     def _draw_support(self, rng: np.random.Generator, key: int) -> list[int]:
@@ -218,6 +252,16 @@ def _place(images: Sequence[Tensor], geometry: Sequence[Geometry]) -> list[Tenso
         if (id(image), place) not in done:
             done[id(image), place] = place.images(image)
     return [done[id(image), place] for image, place in zip(images, geometry, strict=False)]
+
+
+def _place_masks(masks: NDArray[np.uint8], place: Geometry) -> tuple[Tensor, Tensor, Tensor]:
+    """Masks (k,h,w) at network size that still show something, boxes around them, and which of the n
+    given ones they are.
+    """
+    placed = place.masks(torch.from_numpy(masks))
+    kept = placed.flatten(1).any(1).nonzero().squeeze(1)
+    placed = placed[kept].contiguous()
+    return placed, mask_boxes(placed), kept
 
 
 def _with_skipped(clip: Clip, skipped: Sequence[str]) -> Clip:

@@ -19,8 +19,11 @@ from stpn_data.readers.imagenet_vid import read_imagenet_vid
 from stpn_data.readers.lists import FOLDERS
 from stpn_data.readers.own import SPLITS, read_frames_folder, read_own
 from stpn_data.readers.own_coco import find_json
+from stpn_data.readers.vis_layout import SPLITS as VIS_SPLITS
+from stpn_data.readers.vis_layout import find_vis_json, is_vis_json, require_vis_json, vis_images
+from stpn_data.readers.youtube_vis import read_youtube_vis
 
-Format = Literal["auto", "imagenet_vid", "imagenet_det", "coco_vid", "own", "frames"]
+Format = Literal["auto", "imagenet_vid", "imagenet_det", "coco_vid", "youtube_vis", "own", "frames"]
 
 
 class Layout(NamedTuple):
@@ -28,7 +31,7 @@ class Layout(NamedTuple):
 
     format: Format
     root: Path  # what the reader takes
-    images: Path | None = None  # coco_vid: what file names are relative to
+    images: Path | None = None  # coco_vid, youtube_vis: what file names are relative to
 
 
 def open_dataset(
@@ -44,7 +47,8 @@ def open_dataset(
     """Index of one split of the data set at `path`.
 
     Formats: `imagenet_vid` and `imagenet_det` (folder with Data/ and Annotations/), `coco_vid` (a JSON
-    file, or a folder with annotations/imagenet_vid_<split>.json), `own` (videos or folders of frames
+    file, or a folder with annotations/imagenet_vid_<split>.json), `youtube_vis` (masks; YouTube-VIS and
+    OVIS as they are unpacked, or a JSON file), `own` (videos or folders of frames
     with files of boxes), `frames` (no boxes). `auto` looks. The index is stored in the cache folder and
     read again when an annotation, a list or the set of files has changed; `cache=False` always reads.
     Raises DataError that says what was looked for, or names the first defect.
@@ -97,6 +101,17 @@ def read_layout(
             return read_coco_vid(
                 layout.root, layout.images, classes=classes, on_defect=on_defect, progress=progress
             )
+        case "youtube_vis":
+            assert layout.images is not None
+            return read_youtube_vis(
+                layout.root,
+                split,
+                images=layout.images,
+                classes=classes,
+                on_defect=on_defect,
+                on_oddity=None if on_defect is refuse else on_defect,
+                progress=progress,
+            )
         case "own":
             return read_own(
                 layout.root, split, classes=classes, on_defect=on_defect, progress=progress
@@ -112,6 +127,10 @@ def find_layout(path: str | os.PathLike[str], split: str, format: Format = "auto
     path = Path(path).expanduser()
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
+    if format == "youtube_vis":
+        return _vis_layout(require_vis_json(path, split))
+    if format == "auto" and path.suffix.lower() == ".json" and path.is_file() and is_vis_json(path):
+        return _vis_layout(path)
     if format == "coco_vid" or (format == "auto" and path.suffix.lower() == ".json"):
         return _coco_layout(path, split)
     if not path.is_dir():
@@ -123,6 +142,9 @@ def find_layout(path: str | os.PathLike[str], split: str, format: Format = "auto
             return Layout("imagenet_vid" if part == "VID" else "imagenet_det", path)
     if _mmtracking_json(path, split).is_file():
         return _coco_layout(path, split)
+    vis = [file for name in (split, *VIS_SPLITS) if (file := find_vis_json(path, name))]
+    if any(is_vis_json(file) for file in vis):
+        return _vis_layout(require_vis_json(path, split))
     if any((path / name).is_dir() for name in SPLITS) or find_json(path, split):
         return Layout("own", path)
     if _holds(path, (".csv", ".jsonl")):
@@ -131,7 +153,8 @@ def find_layout(path: str | os.PathLike[str], split: str, format: Format = "auto
         return Layout("frames", path)
     raise DataError(
         f"{path}: no data set found. Looked for Data/VID or Annotations/VID (also in ILSVRC/ and "
-        f"ILSVRC2015/), annotations/imagenet_vid_{split}.json, a folder {split}/ or file {split}.json, "
+        f"ILSVRC2015/), annotations/imagenet_vid_{split}.json, a folder {split}/ or file {split}.json "
+        "(boxes, or masks as in YouTube-VIS), "
         "files of boxes (.csv, .jsonl) and folders of images; give `format` if it is one of these"
     )
 
@@ -164,6 +187,10 @@ def _coco_layout(path: Path, split: str) -> Layout:
     return Layout("coco_vid", file, file.parent.parent if inside else file.parent)
 
 
+def _vis_layout(file: Path) -> Layout:
+    return Layout("youtube_vis", file, vis_images(file))
+
+
 def _sources(layout: Layout, split: str) -> list[Path]:
     """What an index depends on. Only the split's own images, but every split's annotations."""
     match layout.format:
@@ -173,7 +200,7 @@ def _sources(layout: Layout, split: str) -> list[Path]:
             lists = [base / folder for folder in FOLDERS if (base / folder).is_dir()]
             annotations = base / "Annotations" / part
             return [*lists, base / "classes.txt", annotations, base / "Data" / part / split]
-        case "coco_vid":
+        case "coco_vid" | "youtube_vis":
             assert layout.images is not None
             return [layout.root, layout.images]
         case _:

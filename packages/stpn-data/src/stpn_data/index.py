@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stpn_data.errors import DataError
+from stpn_data.masks import Masks, join_masks, masks_of
 
 OCCLUDED = 1  # bits of `flags`
 GENERATED = 2
@@ -29,7 +30,7 @@ class Boxes(NamedTuple):
     boxes: NDArray[np.float32]  # (n,4) x1, y1, x2, y2
     labels: NDArray[np.int16]  # (n,) position in `classes`
     tracks: NDArray[np.int32]  # (n,) identity within the video, -1 if none is given
-    flags: NDArray[np.uint8]  # (n,) OCCLUDED | GENERATED
+    flags: NDArray[np.uint8]  # (n,) OCCLUDED | GENERATED | CROWD | OCCLUSION (see `masks`)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,7 @@ class VideoIndex:
     flags: NDArray[np.uint8]  # (M,)
     keys: NDArray[np.int64]  # (n,) frames that training may use as key frame, with repeats
     notes: tuple[str, ...] = ()  # what the reader left out or found missing, counted
+    masks: Masks | None = None  # of all M boxes; None where a data set has none
 
     @property
     def num_videos(self) -> int:
@@ -99,6 +101,13 @@ class VideoIndex:
         """Annotation of `frame` (views, not copies)."""
         rows = slice(int(self.box_start[frame]), int(self.box_start[frame + 1]))
         return Boxes(self.boxes[rows], self.labels[rows], self.tracks[rows], self.flags[rows])
+
+    def masks_of(self, frame: int) -> NDArray[np.uint8]:
+        """Instance masks (n,H,W), 0 or 1, of the boxes of `frame`, at the size of the file.
+
+        Raises DataError if the data set has no masks.
+        """
+        return masks_of(self, frame)
 
 
 @dataclass(frozen=True)
@@ -186,6 +195,12 @@ def concat(indexes: Sequence[VideoIndex]) -> VideoIndex:
         return _offsets(np.concatenate([np.diff(getattr(index, name)) for index in indexes]))
 
     frames_before = _offsets([index.num_frames for index in indexes])
+    masked = [index.masks for index in indexes if index.masks is not None]
+    notes = [note for index in indexes for note in index.notes]
+    whole = len(masked) == len(indexes)
+    if masked and not whole:
+        without = ", ".join(index.source for index in indexes if index.masks is None)
+        notes.append(f"instance masks are left out, as {without} has none")
     return replace(
         first,
         source=" + ".join(index.source for index in indexes),
@@ -205,7 +220,8 @@ def concat(indexes: Sequence[VideoIndex]) -> VideoIndex:
         labels=join("labels"),
         tracks=join("tracks"),
         flags=join("flags"),
-        notes=tuple(note for index in indexes for note in index.notes),
+        notes=tuple(notes),
+        masks=join_masks(masked, [index.num_videos for index in indexes]) if whole else None,
     )
 
 

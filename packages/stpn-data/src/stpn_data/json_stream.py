@@ -26,8 +26,9 @@ def read_json_arrays(
 ) -> set[str]:
     """Call `handlers[key](position, element)` for each element of the top-level arrays they name.
 
-    Returns the keys found at the top; `progress` shows a bar on a terminal. NaN and Infinity, a key
-    given twice and trailing text are refused. Raises DataError with the file and the JSON pointer
+    Returns the keys found at the top; one of `handlers` whose value is null counts as not found.
+    `progress` shows a bar on a terminal. NaN and Infinity, a key given twice and trailing text are
+    refused. Raises DataError with the file and the JSON pointer
     or character.
     """
     try:
@@ -58,6 +59,7 @@ class _Reader:
 
     def top(self, handlers: Mapping[str, Callable[[int, Any], None]]) -> set[str]:
         keys: set[str] = set()
+        absent: set[str] = set()
         self._expect("{")
         if self._next() == "}":
             self._at += 1
@@ -69,24 +71,27 @@ class _Reader:
                 keys.add(key)
                 self.pointer = f"/{key}"
                 self._expect(":")
-                self._member(handlers.get(key))
+                if not self._member(handlers.get(key)):
+                    absent.add(key)
                 self.pointer = ""
                 if self._expect(",}") == "}":
                     break
         if self._next():
             self._fail("text follows the end of the object")
-        return keys
+        return keys - absent
 
-    def _member(self, handler: Callable[[int, Any], None] | None) -> None:
+    def _member(self, handler: Callable[[int, Any], None] | None) -> bool:
+        """Hand on the elements of one array; False if there should be one and is null."""
         if self._next() != "[":
+            if self._value() is None and handler:
+                return False
             if handler:
                 self._fail("expected an array")
-            self._value()
-            return
+            return True
         self._at += 1
         if self._next() == "]":
             self._at += 1
-            return
+            return True
         pointer, position = self.pointer, 0
         while True:
             self.pointer = f"{pointer}/{position}"
@@ -95,7 +100,7 @@ class _Reader:
                 handler(position, element)
             position += 1
             if self._expect(",]") == "]":
-                return
+                return True
 
     def _next(self) -> str:
         """The next character that is no space, not consumed; empty at the end."""

@@ -37,9 +37,13 @@ class Arena:
         return _mapped(self.files[-1], shape)
 
     def send(self, connection: Connection, batch: Batch) -> None:
-        """Send a batch whose images were made by `zeros`, frames first."""
-        message = {f.name: _to_numpy(getattr(batch, f.name)) for f in fields(Batch)}
+        """Send a batch whose images and masks were made by `zeros`, in the order of `collate`."""
+        apart = (*_IMAGES, "masks")
+        message = {
+            f.name: _to_numpy(getattr(batch, f.name)) for f in fields(Batch) if f.name not in apart
+        }
         message |= {name: tuple(getattr(batch, name).shape) for name in _IMAGES}
+        message["masks"] = None if batch.masks is None else [len(m) for m in batch.masks]
         connection.send(message)
         for file in self.files:
             send_handle(connection, file, os.getppid())
@@ -55,10 +59,20 @@ def receive_batch(connection: Connection, message: dict[str, Any]) -> Batch:
     """The batch that belongs to a message written by `Arena.send`."""
     content = {name: _to_torch(value) for name, value in message.items()}
     for name in _IMAGES:
-        file = recv_handle(connection)
-        content[name] = _mapped(file, message[name])
-        os.close(file)
+        content[name] = _received(connection, message[name])
+    counts = message["masks"]
+    if counts is not None:
+        size = message["frames"][-2:]
+        content["masks"] = list(_received(connection, (sum(counts), *size)).split(counts))
     return Batch(**content)
+
+
+def _received(connection: Connection, shape: tuple[int, ...]) -> Tensor:
+    file = recv_handle(connection)
+    try:
+        return _mapped(file, shape)
+    finally:
+        os.close(file)
 
 
 def _anonymous_file(size: int) -> int:

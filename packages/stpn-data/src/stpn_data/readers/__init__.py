@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stpn_data.readers.imagenet_vid import read_imagenet_vid as read_imagenet_vid
     from stpn_data.readers.own import read_frames_folder as read_frames_folder
     from stpn_data.readers.own import read_own as read_own
+    from stpn_data.readers.youtube_vis import read_youtube_vis as read_youtube_vis
 
 _HOME = {
     "open_dataset": "stpn_data.datasets",
@@ -22,6 +23,7 @@ _HOME = {
     "read_imagenet_det": "stpn_data.readers.imagenet_det",
     "read_imagenet_vid": "stpn_data.readers.imagenet_vid",
     "read_own": "stpn_data.readers.own",
+    "read_youtube_vis": "stpn_data.readers.youtube_vis",
 }
 
 

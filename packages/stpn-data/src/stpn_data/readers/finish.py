@@ -38,8 +38,9 @@ def relabel(index: VideoIndex, names: Sequence[str], table: Mapping[str, int]) -
     )
 
 
-def finish(index: VideoIndex) -> VideoIndex:
-    """Keep as keys the frames that exist, hold a usable box and have sides of at least 32 pixels.
+def finish(index: VideoIndex, *, require_boxes: bool = True) -> VideoIndex:
+    """Keep as keys the frames that exist, hold a usable box (if `require_boxes`) and have sides of
+    at least 32 pixels.
 
     What is left out, missing or will be clipped in training is counted in `notes`.
     """
@@ -57,6 +58,7 @@ def finish(index: VideoIndex) -> VideoIndex:
             f"{clean.dropped} have no area inside (dropped in training)"
         )
     usable = usable_boxes_per_frame(index, clean.kept) > 0
+    usable |= not require_boxes
     small = (index.sizes.min(axis=1, initial=MIN_SIDE) < MIN_SIDE) & (index.sizes.min(axis=1) > 0)
     good = index.present & usable & ~small
     keys = index.keys[good[index.keys]]

@@ -61,6 +61,21 @@ class Geometry:
         out = resize(out, self.size, self.resampling)
         return out.flip(-1) if self.flip else out
 
+    def masks(self, masks: Tensor) -> Tensor:
+        """Masks uint8 (n, H, W) to uint8 (n, *size): each pixel takes the one that its middle falls
+        on, as Pillow's NEAREST and so detectron2 do.
+        """
+        top, left, height, width = self.crop
+        rows, columns = (
+            (2 * torch.arange(new) + 1) * old // (2 * new)
+            for old, new in zip(self.canvas, self.size, strict=True)
+        )
+        inside = (rows < height)[:, None] & (columns < width)
+        out = masks.index_select(1, top + rows.clamp(max=height - 1))
+        out = out.index_select(2, left + columns.clamp(max=width - 1))
+        out = out if inside.all() else out * inside
+        return out.flip(-1) if self.flip else out
+
     def boxes(self, boxes: Tensor, min_side: float = 1.0) -> PlacedBoxes:
         """Boxes (n,4) x1, y1, x2, y2 of the file to network pixels, clipped to the crop.
 
@@ -78,6 +93,18 @@ class Geometry:
         placed = torch.stack([x1, y1, x2, y2], 1)
         enough = (x2 - x1 >= min_side) & (y2 - y1 >= min_side)
         return PlacedBoxes(placed[enough], kept[enough])
+
+
+def mask_boxes(masks: Tensor) -> Tensor:
+    """float32 (n,4) x1, y1, x2, y2 around what is inside masks (n,H,W); zeros for an empty one."""
+    sides = []
+    for seen in (masks.amax(1) > 0, masks.amax(2) > 0):  # (n,W), (n,H)
+        length = seen.shape[1]
+        first = seen.int().argmax(1)
+        last = length - seen.flip(1).int().argmax(1)
+        sides.append(torch.stack([first, last], 1) * seen.any(1)[:, None])
+    (x1, x2), (y1, y2) = sides[0].unbind(1), sides[1].unbind(1)
+    return torch.stack([x1, y1, x2, y2], 1).float()
 
 
 class ClipTransform(Protocol):
