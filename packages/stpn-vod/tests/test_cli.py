@@ -54,6 +54,7 @@ def test_help_of_every_verb_needs_no_torch():
         (["eval", "w", "--dato", "d"], "--data"),
         (["predict", "v.mp4", "--weights", "w", "--out", "o", "--polcy", "online"], "--policy"),
         (["demo", "--sed", "1"], "--seed"),
+        (["app", "w", "--prt", "1"], "--port"),
         (["recipes", "own", "--twn"], "--twin"),
     ],
 )
@@ -70,7 +71,7 @@ def test_a_wrong_flag_exits_2_and_names_the_nearest(argv, nearest, capsys, tmp_p
     ("argv", "said"),
     [
         (["trian"], "did you mean train?"),
-        (["zzz"], "there are train, eval, predict, demo, recipes"),
+        (["zzz"], "there are train, eval, predict, "),
         (["train"], "say which recipe"),
         (["train", "--out", "x"], "say which recipe"),
         (["train", "vid_swint", "--out", "x"], "did you mean vid_swin_t?"),

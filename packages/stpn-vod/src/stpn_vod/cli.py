@@ -95,6 +95,18 @@ def predict(argv: Sequence[str]) -> int:
     return summary.exit_code
 
 
+def app(argv: Sequence[str]) -> int:
+    """Serve a local page that shows a clip with and without prompts: `stpn vod app WEIGHTS`."""
+    from stpn_vod.app.arguments import AppArguments
+    from stpn_vod.arguments import parse
+
+    arguments = parse(AppArguments, argv, "app")
+
+    from stpn_vod.app.serve import run
+
+    return run(arguments)
+
+
 def demo(argv: Sequence[str]) -> int:
     """Synthesise degraded videos, train STPN and its twin, and report who wins."""
     from stpn_vod.arguments import DemoArguments, parse
@@ -110,6 +122,7 @@ VERBS: dict[str, Verb] = {
     "train": train,
     "eval": evaluate,
     "predict": predict,
+    "app": app,
     "demo": demo,
     "recipes": recipes,
 }
