@@ -1,22 +1,94 @@
-"""`stpn vis`: each verb imports what it needs when it runs."""
+"""`stpn vis`: train, evaluate and predict. Each verb imports what it needs when it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from stpn_core.command import Verb, list_recipes, read_text, run_verb, show_notes
 from stpn_core.errors import InputError
-
-Verb = Callable[[Sequence[str]], int]
-VERBS: dict[str, Verb] = {}
+from stpn_core.settings import from_json, to_json
 
 
 def main(argv: Sequence[str]) -> int:
     """Video instance segmentation."""
-    if not argv or argv[0] in ("-h", "--help"):
-        print("usage: stpn vis VERB ...\n\nVideo instance segmentation.\n\nverbs:")
-        for name, verb in VERBS.items():
-            print(f"  {name:<8}  {(verb.__doc__ or '').splitlines()[0]}")
-        return 0
-    if argv[0] not in VERBS:
-        raise InputError(f"stpn vis has no verb {argv[0]!r}; there are {', '.join(VERBS)}")
-    return VERBS[argv[0]](argv[1:])
+    return run_verb("vis", "Video instance segmentation.", VERBS, argv)
+
+
+def recipes(argv: Sequence[str]) -> int:
+    """List the recipes, or show one completely: `stpn vis recipes [NAME] [--twin]`."""
+    from stpn_vis.arguments import RecipesArguments, parse
+    from stpn_vis.config import twin
+    from stpn_vis.recipes import RECIPES, get_recipe
+
+    arguments = parse(RecipesArguments, argv, "recipes")
+    if arguments.name:
+        recipe = get_recipe(arguments.name)
+        print(to_json(twin(recipe) if arguments.twin else recipe), end="")
+    elif arguments.twin:
+        raise InputError("stpn vis recipes --twin: name a recipe")
+    else:
+        list_recipes(RECIPES)
+    return 0
+
+
+def train(argv: Sequence[str]) -> int:
+    """Train a recipe: `stpn vis train RECIPE --out DIR --data.root DATA`."""
+    from tyro import MISSING
+
+    from stpn_vis.arguments import TrainArguments, parse
+    from stpn_vis.config import Recipe, twin
+    from stpn_vis.recipes import RECIPES, get_recipe
+
+    if not argv or argv[0].startswith("-"):
+        print(
+            "usage: stpn vis train RECIPE|CONFIG.json --out DIR [--data.root DATA] [--twin]\n"
+            "                      [--resume auto|none|STEP] [--any.field VALUE ...]\n\n"
+            f"{train.__doc__}\n\nrecipes: {', '.join(RECIPES)}\n"
+            "`stpn vis train RECIPE --help` lists every field with its default."
+        )
+        if argv and argv[0] in ("-h", "--help"):
+            return 0
+        raise InputError("say which recipe to train")
+    written = argv[0].endswith(".json")
+    start = from_json(Recipe, read_text(argv[0]), argv[0]) if written else get_recipe(argv[0])
+    default = TrainArguments(out=MISSING, recipe=start)
+    arguments = parse(TrainArguments, argv[1:], f"train {argv[0]}", default)
+
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    from stpn_vis.train import train as run
+
+    recipe = twin(arguments.recipe) if arguments.twin else arguments.recipe
+    show_notes("stpn_core", "stpn_data", "stpn_vis")
+    with logging_redirect_tqdm():
+        return run(recipe, arguments.out, resume=arguments.resume)
+
+
+def evaluate(argv: Sequence[str]) -> int:
+    """Evaluate weights on a data set: `stpn vis eval WEIGHTS --data DATA`."""
+    from stpn_vis.arguments import EvalArguments, parse
+
+    arguments = parse(EvalArguments, argv, "eval")
+
+    from stpn_vis.eval_command import run
+
+    return run(arguments)
+
+
+def demo(argv: Sequence[str]) -> int:
+    """Synthesise occluded look-alikes, train STPN and its twin, and report who wins."""
+    from stpn_vis.arguments import DemoArguments, parse
+
+    arguments = parse(DemoArguments, argv, "demo")
+
+    from stpn_vis.demo import run
+
+    return run(arguments)
+
+
+VERBS: dict[str, Verb] = {
+    "train": train,
+    "eval": evaluate,
+    "demo": demo,
+    "recipes": recipes,
+}

@@ -1,0 +1,148 @@
+"""What a training run starts from: data, model and initial weights, as the recipe says."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from stpn_core.errors import InputError
+from stpn_core.runs import weights_file
+from stpn_data.clips import ClipDataset
+from stpn_data.errors import DataError
+from stpn_data.hold_out import hold_out
+from stpn_data.index import VideoIndex, require_present
+from stpn_data.readers import open_dataset
+from stpn_data.transforms import TrainTransform
+from stpn_vis.build import build_segmenter
+from stpn_vis.config import DataConfig, Format, Recipe
+from stpn_vis.segmenter import Segmenter
+from stpn_vis.weights import load_initial
+
+_log = logging.getLogger(__name__)
+
+
+def open_videos(root: str | Path, split: str, format: Format = "auto") -> VideoIndex:
+    """The index of one split. Raises InputError if no data is named, or it has no masks."""
+    if not str(root):
+        raise InputError("no data: say where it lies with --data.root FOLDER")
+    index = open_dataset(root, split, format=format)
+    if index.masks is None:
+        raise InputError(f"{index.source}: has no instance masks; YouTube-VIS layout is needed")
+    return index
+
+
+def training_and_validation(recipe: Recipe) -> tuple[VideoIndex, VideoIndex | None]:
+    """Videos to train on, and those to validate on: another split, or a part that is held out.
+
+    Both are opened before the first step, so that what is wrong is not found out after the last.
+    Raises InputError if the splits have different classes, DataError if frames are missing.
+    """
+    data = recipe.data
+    index = open_videos(data.root, data.train_split, data.format)
+    held: VideoIndex | None = None
+    if data.val_split:
+        held = _validation_split(data, index)
+    elif data.hold_out:
+        index, held = hold_out(index, data.hold_out)
+    if held is not None:
+        require_present(held, allow_missing=recipe.eval.allow_missing)
+    return index, held
+
+
+def _validation_split(data: DataConfig, index: VideoIndex) -> VideoIndex:
+    try:
+        held = open_videos(data.root, data.val_split, data.format)
+    except DataError as error:
+        raise InputError(
+            f"validation split: {error}\n(--data.val-split '' holds out training videos instead)"
+        ) from error
+    if list(held.classes) != list(index.classes):
+        raise InputError(
+            f"{held.source} has classes {_few(held.classes)}, training has "
+            f"{_few(index.classes)}: both splits need the same"
+        )
+    if not len(held.labels):
+        raise InputError(
+            f"{held.source}: has no annotations to validate on, as those of the official validation "
+            "sets are not public; --data.val-split '' holds out training videos instead"
+        )
+    return held
+
+
+def training_clips(index: VideoIndex, recipe: Recipe) -> ClipDataset:
+    """Clips as the recipe draws them: of each video another random key frame each time."""
+    data = recipe.data
+    transform = TrainTransform(
+        short_sides=data.short_sides,
+        max_long=data.long_side,
+        crop_probability=data.crop_probability,
+        crop_short_sides=data.crop_short_sides,
+        crop_range=data.crop_range,
+        flip_probability=data.flip,
+    )
+    degrade = None
+    if data.degrade > 0:
+        from stpn_data.degrade import random_degradation
+
+        degrade = random_degradation(data.degrade)
+    # The twin's clips are drawn like this, too, though it does not look at the support: then both
+    # see the same key frames, sizes, flips and degradations.
+    return ClipDataset(
+        index,
+        transform,
+        count=data.support_count,
+        reach=data.reach,
+        seed=recipe.run.seed,
+        support_dropout=data.support_dropout,
+        support_swap=data.support_swap,
+        degrade=degrade,
+        require_boxes=False,  # a frame without objects teaches what is none
+        by_video=True,
+        draws=data.draws,
+    )
+
+
+def with_classes_of(recipe: Recipe, index: VideoIndex) -> Recipe:
+    """The recipe with the number of classes that the data has. Raises InputError if they differ."""
+    found = len(index.classes)
+    if not found or not len(index.labels):
+        raise InputError(f"{index.source}: no annotated objects to learn from")
+    if recipe.model.num_classes not in (0, found):
+        raise InputError(
+            f"{index.source} has {found} classes ({_few(index.classes)}), the recipe "
+            f"{recipe.model.num_classes}: set --model.num-classes 0 to take those of the data"
+        )
+    return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, num_classes=found))
+
+
+def starting_model(recipe: Recipe) -> Segmenter:
+    """The segmenter with its initial weights, the same for a recipe and its twin.
+
+    What they share is taken from the twin, which draws no random numbers for predictor or auxiliary
+    head, so that for one seed both start with the same values there.
+    """
+    seed = recipe.run.seed
+    torch.manual_seed(seed)
+    model = build_segmenter(recipe.model, pretrained=recipe.init == "imagenet1k")
+    torch.manual_seed(seed)
+    twin = build_segmenter(recipe.model.single_frame())
+    if recipe.init != "imagenet1k":
+        model.load_state_dict(twin.state_dict(), strict=False)
+    else:  # the encoder has its weights from outside; heads alone are shared
+        shared = {k: v for k, v in twin.state_dict().items() if not k.startswith("stpn.")}
+        model.load_state_dict(shared, strict=False)
+    if recipe.init and recipe.init != "imagenet1k":
+        source = weights_file(recipe.init) if Path(recipe.init).is_dir() else recipe.init
+        report = load_initial(
+            model, source, architecture=recipe.model.encoder, class_head=recipe.class_head
+        )
+        _log.info("%s", report)
+    return model
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
