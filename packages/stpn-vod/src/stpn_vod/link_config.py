@@ -12,7 +12,7 @@ class LinkConfig:
     low: float = 0.1
     """Weaker boxes than the shown ones continue a track (and then are shown) from this score on; 1
     for none of them."""
-    iou: float = 0.2
+    iou: float = 0.1
     """Least overlap of a box with the place where its track is expected."""
     low_iou: float = 0.5
     """The same for weak boxes."""
