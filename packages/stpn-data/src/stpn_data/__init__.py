@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stpn_data.datasets import open_dataset as open_dataset
     from stpn_data.errors import DataError as DataError
     from stpn_data.errors import WorkerDied as WorkerDied
+    from stpn_data.holdout import hold_out as hold_out
     from stpn_data.image import decode_image as decode_image
     from stpn_data.image_header import image_size as image_size
     from stpn_data.index import Boxes as Boxes
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from stpn_data.sequence import evaluation_videos as evaluation_videos
     from stpn_data.sequence import shard_videos as shard_videos
     from stpn_data.shots import shot_changed as shot_changed
+    from stpn_data.subset import select_videos as select_videos
     from stpn_data.support import OnlinePolicy as OnlinePolicy
     from stpn_data.support import UniformPolicy as UniformPolicy
     from stpn_data.support import WindowPolicy as WindowPolicy
@@ -77,6 +79,8 @@ _HOME = {
     "clean_boxes": "boxes",
     "VID_NAMES": "classes",
     "VID_WNIDS": "classes",
+    "hold_out": "holdout",
+    "select_videos": "subset",
     "decode_image": "image",
     "image_size": "image_header",
     "VideoFrame": "video",

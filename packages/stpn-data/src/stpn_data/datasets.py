@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from stpn_data.cache import cached_index, fingerprint, load_index, save_index
 from stpn_data.defects import OnDefect, refuse
 from stpn_data.errors import DataError
+from stpn_data.holdout import parse_part, take_part
 from stpn_data.index import VideoIndex
 from stpn_data.paths import IMAGE_SUFFIXES
 from stpn_data.readers.coco_vid import read_coco_vid
@@ -47,18 +48,21 @@ def open_dataset(
     """Index of one split of the data set at `path`.
 
     Formats: `imagenet_vid` and `imagenet_det` (folder with Data/ and Annotations/), `coco_vid` (a JSON
-    file, or a folder with annotations/imagenet_vid_<split>.json), `youtube_vis` (masks; YouTube-VIS and
-    OVIS as they are unpacked, or a JSON file), `own` (videos or folders of frames
-    with files of boxes), `frames` (no boxes). `auto` looks. The index is stored in the cache folder and
-    read again when an annotation, a list or the set of files has changed; `cache=False` always reads.
+    file, or a folder with annotations/imagenet_vid_<split>.json), `youtube_vis` (instance masks:
+    YouTube-VIS or OVIS as unpacked, or a JSON file), `own` (videos or folders of frames with files of
+    boxes), `frames` (no boxes). `auto` looks. `train[:90%]` leaves a tenth of the videos out and
+    `train[90%:]` is that tenth, see `hold_out`. The index is stored in the cache folder and read again
+    when an annotation, a list or the set of files has changed; `cache=False` always reads.
     Raises DataError that says what was looked for, or names the first defect.
     """
+    part = parse_part(split)
+    split = part.split
     layout = find_layout(path, split, format)
     options = (*(classes or ()), f"offbyone={mmtracking_offbyone}")
     store = cached_index((*map(str, layout), split, str(Path(path).resolve()), *options))
     stamp = fingerprint(_sources(layout, split)) if cache else ""
     if cache and (index := load_index(store, stamp)):
-        return index
+        return take_part(index, part)
     index = read_layout(
         layout,
         split,
@@ -68,7 +72,7 @@ def open_dataset(
     )
     if cache:
         save_index(store, index, stamp)
-    return index
+    return take_part(index, part)
 
 
 def read_layout(

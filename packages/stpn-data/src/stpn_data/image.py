@@ -7,22 +7,22 @@ Pillow, same pixels), everything else to Pillow.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cache
-from io import BytesIO
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from stpn_data.errors import DataError
-from stpn_data.image_header import MAX_BYTES, ImageHeader, read_header
-from stpn_data.paths import read_file
-
-MAX_PIXELS = 50_000_000
-
-Source = str | os.PathLike[str] | bytes | bytearray
+from stpn_data.image_header import ImageHeader
+from stpn_data.image_pixels import (
+    DECODING_ERRORS,
+    Source,
+    checked_header,
+    load,
+    pillow_pixels,
+    undecodable,
+)
 
 
 def decode_image(source: Source, *, expect_size: tuple[int, int] | None = None) -> Tensor:
@@ -35,12 +35,8 @@ def decode_image(source: Source, *, expect_size: tuple[int, int] | None = None) 
     that names the file: unreadable, not an image, cut off, over 50 megapixels, or not of the
     expected size.
     """
-    data, where = _load(source)
-    header = read_header(data, where)
-    if header.width * header.height > MAX_PIXELS:
-        raise DataError(
-            f"{where}: {header.width}×{header.height} is over {MAX_PIXELS // 10**6} megapixels"
-        )
+    data, where = load(source)
+    header = checked_header(data, where)
     if expect_size is not None and (header.width, header.height) != tuple(expect_size):
         raise DataError(
             f"{where}: the image is {header.width}×{header.height}, but its annotation says "
@@ -52,12 +48,6 @@ def decode_image(source: Source, *, expect_size: tuple[int, int] | None = None) 
     return image
 
 
-def _load(source: Source) -> tuple[bytearray, str]:
-    if isinstance(source, bytes | bytearray):
-        return bytearray(source), "image"
-    return read_file(source, MAX_BYTES), os.fspath(source)
-
-
 def _decode(data: bytearray, header: ImageHeader, where: str) -> Tensor:
     try:
         if header.plain:
@@ -65,9 +55,8 @@ def _decode(data: bytearray, header: ImageHeader, where: str) -> Tensor:
                 data[at] = 0xEF  # a segment of type APP15, which means nothing to anyone
             return _jpeg_decoder()(data, header)
         return _decode_pillow(data, header)
-    except (RuntimeError, OSError, SyntaxError, ValueError, EOFError) as error:
-        reason = str(error).split("\n", 1)[0][:200] or type(error).__name__
-        raise DataError(f"{where}: the image cannot be decoded: {reason}") from error
+    except DECODING_ERRORS as error:
+        raise undecodable(error, where) from error
 
 
 @cache
@@ -92,19 +81,4 @@ def _jpeg_decoder() -> Callable[[bytearray, ImageHeader], Tensor]:
 
 
 def _decode_pillow(data: bytearray, header: ImageHeader) -> Tensor:
-    from PIL import Image
-
-    try:
-        image = Image.open(BytesIO(data), formats=[header.format])
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise OSError(f"larger than its header says: {error}") from error
-    with image:
-        if image.size != (header.width, header.height):  # a GIF's frame may exceed its screen
-            raise OSError(f"larger than its header says: {image.size[0]}×{image.size[1]}")
-        if image.mode.startswith("I;16") or image.mode == "I":
-            grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
-            pixels = np.repeat(grey[:, :, None], 3, axis=2)
-        else:
-            clear = "transparency" in image.info or image.mode in ("LA", "PA")
-            pixels = np.array((image.convert("RGBA") if clear else image).convert("RGB"))
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+    return torch.from_numpy(pillow_pixels(data, header)).permute(2, 0, 1)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -19,9 +18,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from stpn_data.errors import DataError
+from stpn_data.frame_files import frame_files
 from stpn_data.image import decode_image
-from stpn_data.paths import IMAGE_SUFFIXES, natural_key
 from stpn_data.video_decode import Decoded, FileDecoder
 from stpn_data.video_isolated import IsolatedDecoder
 
@@ -111,13 +109,10 @@ def open_video(
     as they are. Raises DataError that names the path.
     """
     text = os.fspath(path)
-    if os.path.isdir(text):
-        return VideoSource(Path(text).resolve().name, lambda: _ImageReader(_images_in(text)))
-    if not os.path.exists(text) and any(mark in text for mark in "*?["):
-        files = sorted((f for f in glob(text) if os.path.isfile(f)), key=natural_key)
-        if not files:
-            raise DataError(f"{text}: no file matches this pattern")
-        return VideoSource(Path(text).parent.resolve().name, lambda: _ImageReader(files))
+    images = frame_files(text)
+    if images is not None:
+        name, files = images
+        return VideoSource(name, lambda: _ImageReader(files))
     if isolated:
         return VideoSource(Path(text).stem, lambda: IsolatedDecoder(text, threads))
     return VideoSource(Path(text).stem, lambda: FileDecoder(text, threads))
@@ -139,19 +134,3 @@ class _ImageReader:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def _images_in(folder: str) -> list[str]:
-    names = [
-        entry.name
-        for entry in os.scandir(folder)
-        if entry.name.lower().endswith(IMAGE_SUFFIXES)
-        and not entry.name.startswith(".")
-        and entry.is_file()
-    ]
-    if not names:
-        raise DataError(
-            f"{folder}: holds no image file ({', '.join(IMAGE_SUFFIXES)}); "
-            "give a folder of frames, a pattern or a video file"
-        )
-    return [os.path.join(folder, name) for name in sorted(names, key=natural_key)]

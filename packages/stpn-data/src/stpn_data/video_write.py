@@ -6,28 +6,33 @@ import os
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 import numpy as np
 from av.error import FFmpegError
-from torch import Tensor
+from numpy.typing import NDArray
 
 from stpn_data.errors import DataError
+
+if TYPE_CHECKING:  # a process without torch writes arrays
+    from torch import Tensor
+
+Frame: TypeAlias = "Tensor | NDArray[np.uint8]"
 
 _CODECS = ("libx264", "libopenh264", "mpeg4")  # what plays everywhere first
 _QUALITY = {"libx264": {"crf": "20", "preset": "veryfast"}, "mpeg4": {"qscale": "3"}}
 
 
 def write_video(
-    path: str | os.PathLike[str], frames: Iterable[Tensor], fps: float, *, codec: str | None = None
+    path: str | os.PathLike[str], frames: Iterable[Frame], fps: float, *, codec: str | None = None
 ) -> int:
-    """Write uint8 (3,H,W) RGB frames to `path` (.mp4, .mkv, .mov or .avi) and return their number.
+    """Write uint8 (3,H,W) RGB frames, tensors or arrays, to `path` (.mp4, .mkv, .mov or .avi).
 
-    H.264 where it can be encoded, else MPEG-4; `codec` names another encoder of FFmpeg. The size is
-    that of the first frame, made even by cutting off a last row or column; frames of another size
-    are scaled to it. The file appears whole under its name or not at all; without frames there is
-    none. Raises DataError if the folder or the format cannot be written.
+    Returns their number. H.264 where it can be encoded, else MPEG-4; `codec` names another encoder
+    of FFmpeg. The size is that of the first frame, made even by cutting off a last row or column;
+    frames of another size are scaled to it. The file appears whole under its name or not at all;
+    without frames there is none. Raises DataError if the folder or the format cannot be written.
     """
     target = Path(path)
     partial = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
@@ -53,7 +58,7 @@ def _available() -> str:
     return next(name for name in _CODECS if name in av.codecs_available)
 
 
-def _encode(path: Path, frames: Iterable[Tensor], fps: float, codec: str) -> int:
+def _encode(path: Path, frames: Iterable[Frame], fps: float, codec: str) -> int:
     count = 0
     stream: Any = None
     try:
@@ -62,7 +67,7 @@ def _encode(path: Path, frames: Iterable[Tensor], fps: float, codec: str) -> int
         raise DataError(f"{path.suffix or 'no ending'}: not the ending of a video file") from error
     with container:
         for image in frames:
-            pixels = image.permute(1, 2, 0).numpy()
+            pixels = np.asarray(image).transpose(1, 2, 0)
             height, width = (max(2, side // 2 * 2) for side in pixels.shape[:2])
             if stream is None:
                 rate = Fraction(fps).limit_denominator(1001)

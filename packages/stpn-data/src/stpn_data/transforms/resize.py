@@ -1,4 +1,4 @@
-"""Resizing uint8 images, and the size that an image is resized to."""
+"""Resizing uint8 images."""
 
 from __future__ import annotations
 
@@ -7,17 +7,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
+from stpn_data.fit import fit as fit
+
 Resampling = Literal["antialias", "cv2"]
-
-
-def fit(size: tuple[int, int], short: int, long: int) -> tuple[int, int]:
-    """Largest (h, w) with the ratio of `size`, short side <= short and long side <= long.
-
-    Rounded half up, as mmdet does, so that sizes agree with the released code to the pixel.
-    """
-    height, width = size
-    factor = min(short / min(size), long / max(size))
-    return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
 
 
 def resize(images: Tensor, size: tuple[int, int], resampling: Resampling = "antialias") -> Tensor:
