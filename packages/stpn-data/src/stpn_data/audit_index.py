@@ -22,12 +22,15 @@ from stpn_data.index import VideoIndex
 _NUMBER = re.compile(r"(\d{1,18})\D*$", re.ASCII)
 
 
-def audit_index(index: VideoIndex, *, annotate_all: bool = False) -> Iterator[Defect]:
+def audit_index(
+    index: VideoIndex, *, annotate_all: bool = False, gaps: bool = True
+) -> Iterator[Defect]:
     """Missing frames, gaps, damaged videos, boxes outside or without area, one track twice in a
     frame.
 
     `annotate_all`: the layout promises an annotation for every frame, so one without is a defect
-    too.
+    too. `gaps`: a number left out between two frames is one; False where an annotation file says
+    which frames there are.
     """
     for frame in np.flatnonzero(~index.present):
         yield Defect("missing frame", str(index.frame_path(int(frame))), "no such image")
@@ -36,7 +39,8 @@ def audit_index(index: VideoIndex, *, annotate_all: bool = False) -> Iterator[De
             path = str(index.frame_path(int(frame)))
             yield Defect("missing annotation", path, "an image without annotation")
     for video in range(index.num_videos):
-        yield from _gaps(index, video)
+        if gaps:
+            yield from _gaps(index, video)
         if source := damaged_video(index.folders[video]):
             yield Defect("damaged video", source, "ends early, or part of it cannot be decoded")
     yield from _boxes(index)

@@ -9,12 +9,16 @@ from pathlib import Path
 
 from stpn_data.audit_index import audit_images, audit_index
 from stpn_data.audit_lists import audit_vid_lists
+from stpn_data.audit_masks import audit_masks
 from stpn_data.datasets import Format, Layout, find_layout, read_layout
 from stpn_data.defects import Defect
 from stpn_data.errors import DataError
+from stpn_data.holdout import parse_part, take_part
 from stpn_data.index import VideoIndex
 from stpn_data.readers.imagenet import find_base
 from stpn_data.readers.own import SPLITS
+from stpn_data.readers.vis_layout import SPLITS as VIS_SPLITS
+from stpn_data.readers.vis_layout import find_vis_json, is_vis_json
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,17 @@ def check_dataset(
 
 def splits_of(path: Path, split: str | None, format: Format) -> Iterator[tuple[str, Layout]]:
     """The splits at `path` (or the one asked for) and where each lies."""
-    layout = find_layout(path, split or "train", format)
+    if split is None and path.is_dir() and format in ("auto", "youtube_vis"):
+        vis = [
+            name for name in VIS_SPLITS if (file := find_vis_json(path, name)) and is_vis_json(file)
+        ]
+        if vis:
+            yield from ((name, find_layout(path, name, "youtube_vis")) for name in vis)
+            return
+    layout = find_layout(path, parse_part(split).split if split else "train", format)
     names = [split] if split else _splits(layout)
     for name in names:
-        yield name, find_layout(path, name, format)
+        yield name, find_layout(path, parse_part(name).split, format)
 
 
 def _splits(layout: Layout) -> list[str]:
@@ -66,18 +77,22 @@ def _splits(layout: Layout) -> list[str]:
         return [name for name in ("train", "val") if name in have] or sorted(have)
     if layout.format == "own":
         return [name for name in SPLITS if (layout.root / name).is_dir()] or ["train"]
-    return ["train"]
+    return [layout.root.stem] if layout.format == "youtube_vis" else ["train"]
 
 
 def _check_split(layout: Layout, split: str, decode: bool, progress: bool) -> Audit:
     defects: list[Defect] = []
+    part = parse_part(split)
     try:
-        index = read_layout(layout, split, on_defect=defects.append, progress=progress)
+        index = read_layout(layout, part.split, on_defect=defects.append, progress=progress)
+        index = take_part(index, part)
     except DataError as error:
         return Audit(split, None, (*defects, Defect("unusable", str(layout.root), str(error))))
     imagenet = layout.format in ("imagenet_vid", "imagenet_det")
-    defects += audit_index(index, annotate_all=imagenet)
+    listed = layout.format == "youtube_vis"
+    defects += audit_index(index, annotate_all=imagenet, gaps=not listed)
+    defects += audit_masks(index, progress=progress)
     if layout.format == "imagenet_vid":
-        defects += audit_vid_lists(find_base(layout.root, "VID"), split, index)
+        defects += audit_vid_lists(find_base(layout.root, "VID"), part.split, index)
     defects += audit_images(index, decode=decode, progress=progress)
     return Audit(split, index, tuple(dict.fromkeys(defects)))

@@ -11,6 +11,7 @@ import numpy as np
 from stpn_data.check import splits_of
 from stpn_data.datasets import Format, open_dataset
 from stpn_data.index import VideoIndex
+from stpn_data.masks import OCCLUSION, OCCLUSIONS, Masks
 
 _SMALL, _MEDIUM = 32**2, 96**2  # areas that bound COCO's small and medium objects
 _MOST_SIZES = 5
@@ -41,6 +42,14 @@ def describe_text(found: dict[str, Any]) -> str:
             lines.append(f"  {size}: {count} frames")
         areas = ", ".join(f"{count} {kind}" for kind, count in split["areas"].items())
         lines.append(f"  {split['boxes']} boxes ({areas}), {split['tracks']} tracks")
+        if masks := split.get("masks"):
+            levels = ", ".join(f"{n} {name}" for name, n in masks["occlusion"].items())
+            lines.append(
+                f"  {masks['masks']} masks ({masks['bytes']:,} bytes), {masks['instances']} objects "
+                f"({masks['crowds']} crowds, {masks['never_visible']} never visible), "
+                f"{masks['frames_without']} annotated frames without an object"
+                + (f", occlusion: {levels}" if levels else "")
+            )
         lines += [f"  {'class':24}{'boxes':>9}{'tracks':>9}"] if split["classes"] else []
         for label, (boxes, tracks) in split["classes"].items():
             lines.append(f"  {label:24}{boxes:>9}{tracks:>9}")
@@ -81,4 +90,22 @@ def _split(index: VideoIndex, format: str) -> dict[str, Any]:
             name: [int(boxes_of[i]), int(tracks_of[i])] for i, name in enumerate(index.classes)
         },
         "notes": list(index.notes),
+    } | ({} if index.masks is None else {"masks": _masks(index, index.masks)})
+
+
+def _masks(index: VideoIndex, masks: Masks) -> dict[str, Any]:
+    levels = Counter((index.flags // OCCLUSION & 3).tolist())
+    video = np.searchsorted(
+        index.video_start, np.repeat(np.arange(index.num_frames), np.diff(index.box_start)), "right"
+    )
+    visible = set(zip((video - 1).tolist(), index.tracks.tolist(), strict=True))
+    all_of_them = {(video, track) for video, track in masks.instances[:, :2].tolist()}
+    return {
+        "masks": len(index.boxes),
+        "bytes": len(masks.counts),
+        "instances": len(masks.instances),
+        "crowds": int(masks.instances[:, 3].sum()),
+        "never_visible": len(all_of_them - visible),
+        "frames_without": int((index.annotated & (np.diff(index.box_start) == 0)).sum()),
+        "occlusion": {name: levels[i] for i, name in enumerate(OCCLUSIONS) if name and levels[i]},
     }

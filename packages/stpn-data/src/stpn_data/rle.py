@@ -8,8 +8,6 @@ that the runs fill the mask: cut-off text decodes to a wrong mask there, and is 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -106,9 +104,14 @@ def area(runs: NDArray[np.int64]) -> int:
     return int(runs[1::2].sum())
 
 
-def box(mask: NDArray[Any]) -> tuple[int, int, int, int] | None:
-    """x1, y1, x2, y2 around what is inside a mask (H,W), None if it is empty."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
+def bounds(runs: NDArray[np.int64], height: int) -> tuple[int, int, int, int] | None:
+    """x1, y1, x2, y2 around what is inside, None if nothing is."""
+    stops = np.cumsum(runs)[1::2]
+    starts = (stops - runs[1::2])[runs[1::2] > 0]
+    lasts = stops[runs[1::2] > 0] - 1
+    if not len(starts):
         return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    x1, x2 = int(starts[0]) // height, int(lasts[-1]) // height + 1
+    if (starts // height != lasts // height).any():  # a run over the end of a column
+        return x1, 0, x2, height
+    return x1, int((starts % height).min()), x2, int((lasts % height).max()) + 1

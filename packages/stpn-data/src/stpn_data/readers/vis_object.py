@@ -93,7 +93,8 @@ def _visible(
     area = pixels if here["areas"] is None else here["areas"]
     if not _is_number(area) or area < 0:
         raise DataError(f"its area is {str(area)[:40]!r}, expected a number")
-    box = _box(bbox) if boxed else _box_of(runs, size)
+    box = _box(bbox) if boxed else rle.bounds(runs, size[0])
+    assert box is not None
     return Visible(t, box, area, _flags(here["occlusion"], crowd), _compressed(segmentation, runs))
 
 
@@ -135,14 +136,6 @@ def _box(bbox: Any) -> tuple[float, float, float, float]:
         raise DataError(f"its box is {str(bbox)[:60]}, expected [x, y, width, height]")
     x, y, width, height = bbox
     return x, y, x + width, y + height
-
-
-def _box_of(
-    runs: np.ndarray[Any, np.dtype[np.int64]], size: tuple[int, int]
-) -> tuple[float, float, float, float]:
-    found = rle.box(rle.decode_runs(runs, *size))
-    assert found is not None
-    return found
 
 
 def _flags(occlusion: Any, crowd: bool) -> int:
