@@ -11,7 +11,7 @@ import tyro
 
 from stpn_core.command import parse_flags
 from stpn_vod.config import EvalConfig, Format, Recipe
-from stpn_vod.predict_config import PredictConfig
+from stpn_vod.predict_config import PolicyName, PredictConfig
 
 T = TypeVar("T")
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -90,6 +90,42 @@ class DemoArguments:
     """Training steps of each; 0 for the recipe's, which take a few minutes on two slow cores."""
     severity: float = 0.0
     """Severity of the degraded frames, up to 1; 0 for the demo's own."""
+
+
+@dataclass(frozen=True)
+class ExplainArguments:
+    """Look inside a detector: one HTML page of pictures."""
+
+    input: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DATA_OR_VIDEO")]]
+    """Folder of a data set, video file, folder of frames, or a quoted pattern of frames."""
+    weights: Path
+    """Weights file or run directory."""
+    out: Path
+    """Folder for explain.html."""
+    twin: Path | None = None
+    """Weights to show beside, such as the single-frame twin's; without it, prompts on and off."""
+    split: str = "val"
+    format: Format = "auto"
+    """Layout; `auto` looks at the folder."""
+    frames: int = 4
+    """Frames to show, chosen by chance."""
+    pick: tuple[str, ...] = ()
+    """Show these frames instead: VIDEO/FILE without its ending, or numbers if there is one video."""
+    boxes: int = 2
+    """Boxes of a frame to explain: its largest annotated ones, or its surest detections."""
+    objects: int = 200
+    """Annotated boxes of each speed group in the t-SNE; 0 leaves it out."""
+    policy: PolicyName = "window"
+    """Support frames: spread over the video, on both sides of the frame, or from the past only."""
+    count: int = 14
+    """Support frames; `window` takes half of them on each side."""
+    stride: int = 8
+    """Distance of support frames in `window` and `online`."""
+    short_side: int = 600
+    long_side: int = 1000
+    seed: int = 0
+    device: str = "auto"
+    """`auto` takes CUDA where there is one."""
 
 
 def parse(kind: type[T], argv: Sequence[str], verb: str, default: T | None = None) -> T:

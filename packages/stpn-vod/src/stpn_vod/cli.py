@@ -118,10 +118,22 @@ def demo(argv: Sequence[str]) -> int:
     return run(arguments)
 
 
+def explain(argv: Sequence[str]) -> int:
+    """Look inside a detector: `stpn vod explain DATA_OR_VIDEO --weights W --out DIR`."""
+    from stpn_vod.arguments import ExplainArguments, parse
+
+    arguments = parse(ExplainArguments, argv, "explain")
+
+    from stpn_vod.explain.command import run
+
+    return run(arguments)
+
+
 VERBS: dict[str, Verb] = {
     "train": train,
     "eval": evaluate,
     "predict": predict,
+    "explain": explain,
     "app": app,
     "demo": demo,
     "recipes": recipes,

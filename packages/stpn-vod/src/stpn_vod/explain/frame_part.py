@@ -1,0 +1,143 @@
+"""One frame for the page: each detector's boxes and heat, and what its prompts look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stpn_core.explain import PromptMass
+from stpn_data.index import VideoIndex
+from stpn_data.support import Policy
+from stpn_vod.detections import Detections
+from stpn_vod.draw import class_colour
+from stpn_vod.explain.box_cam import box_cam
+from stpn_vod.explain.eigen_cam import common_stride, eigen_cam, heat_inside
+from stpn_vod.explain.page import FramePart, Picture
+from stpn_vod.explain.picture import heat_over, jpeg, with_boxes
+from stpn_vod.explain.prompt_attention import SupportLook, mass_of, mass_picture, support_look
+from stpn_vod.explain.view import Arm, View, detections, look
+from stpn_vod.video_inference import SupportCache
+
+SCORE = 0.25  # detections that score less are not drawn
+MOST = 8  # detections drawn
+GREY = (235, 235, 235)
+SMALLEST = 2.0  # pixels in the network; a smaller box has nothing to explain
+
+
+@dataclass(frozen=True, eq=False)
+class Prompted:
+    """What was read about the prompts of one frame; mass as text is why it could not be read."""
+
+    look: SupportLook | None
+    mass: list[PromptMass] | str
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Boxes (n, 4) in network pixels, largest or surest first, with labels, and what they are."""
+
+    boxes: Tensor
+    labels: list[int]
+    what: str
+
+
+def explain_frame(
+    arms: Sequence[Arm],
+    caches: Sequence[SupportCache],
+    policy: Policy,
+    place: int,
+    index: VideoIndex,
+    most_boxes: int,
+) -> tuple[FramePart, Prompted]:
+    """Frame `place` of the caches' video, for all arms; prompts are those of the last one."""
+    views = [look(arm, cache, policy, place) for arm, cache in zip(arms, caches, strict=True)]
+    found = [detections(view) for view in views]
+    chosen = _choose(views[-1], found[-1])
+    columns = [
+        (view.arm.title, _pictures(view, own, chosen, most_boxes))
+        for view, own in zip(views, found, strict=True)
+    ]
+    last = views[-1]
+    about = Prompted(support_look(last, caches[-1].video), mass_of(last))
+    part = FramePart(
+        name=index.frame_name(last.frame.index),
+        columns=columns,
+        looks=None if about.look is None else _look(about.look),
+        mass=_mass(last, about.mass),
+    )
+    return part, about
+
+
+def _choose(view: View, found: Detections) -> Chosen:
+    """The frame's annotation, largest first, or else what the last arm finds, surest first."""
+    annotation = view.frame.annotation
+    if len(annotation.boxes):
+        height, width = view.size
+        scale = torch.tensor([*view.frame.scale, *view.frame.scale])
+        boxes = torch.from_numpy(annotation.boxes) * scale
+        boxes = torch.stack(
+            [boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)], dim=-1
+        ).flatten(1)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        order = [i for i in sides.prod(1).argsort(descending=True, stable=True).tolist()
+                 if float(sides[i].min()) >= SMALLEST]  # fmt: skip
+        return Chosen(boxes[order], [int(annotation.labels[i]) for i in order], "annotated")
+    sure = found.above(SCORE)
+    large = (sure.boxes[:, 2:] - sure.boxes[:, :2]).amin(1) >= SMALLEST
+    return Chosen(sure.boxes[large], sure.labels[large].tolist(), "detected")
+
+
+def _pictures(view: View, found: Detections, chosen: Chosen, most_boxes: int) -> list[Picture]:
+    image, classes = view.frame.image, view.arm.detector.classes
+    sure = found.above(SCORE)
+    count = min(MOST, len(sure))
+    texts = [
+        f"{classes[label]} {score:.2f}"
+        for label, score in zip(sure.labels.tolist(), sure.scores.tolist(), strict=True)
+    ]
+    colours = [class_colour(label) for label in sure.labels.tolist()]
+    drawn = with_boxes(
+        image, sure.boxes[:count].flip(0), texts[:count][::-1], colours[:count][::-1]
+    )
+    said = f"detections above {SCORE}" if count else f"no detection above {SCORE}"
+    pictures = [Picture(jpeg(drawn), said), _eigen(view, chosen)]
+    for box, label in zip(chosen.boxes[:most_boxes], chosen.labels, strict=False):
+        cam = box_cam(view, box, label)
+        covers = cam.heat.shape[0] * cam.stride, cam.heat.shape[1] * cam.stride
+        hot = with_boxes(heat_over(image, cam.heat, covers), box[None], [""], [class_colour(label)])
+        said = f"for the {chosen.what} {classes[label]}: score {cam.score:.2f}, IoU {cam.iou:.2f}"
+        pictures.append(Picture(jpeg(hot), said))
+    return pictures
+
+
+def _eigen(view: View, chosen: Chosen) -> Picture:
+    stride = common_stride(view.pyramid, view.size)
+    heat = eigen_cam(view.pyramid, view.size, stride)
+    covers = heat.shape[0] * stride, heat.shape[1] * stride
+    hot = heat_over(view.frame.image, heat, covers)
+    count = len(chosen.boxes)
+    drawn = with_boxes(hot, chosen.boxes, [""] * count, [GREY] * count)
+    said = f"EigenCAM at {stride} pixels"
+    if count:
+        inside, area = heat_inside(heat, stride, chosen.boxes, view.size)
+        said += f": {inside:.0%} of the heat in the {chosen.what} boxes, which cover {area:.0%}"
+    return Picture(jpeg(drawn), said)
+
+
+def _look(found: SupportLook) -> Picture:
+    said = f"A prompt attends to {found.spread:.0f} of {found.tokens} support tokens (by entropy)."
+    if found.on_objects is not None:
+        inside, area = found.on_objects
+        said += f" {inside:.0%} of the attention is on annotated objects, which cover {area:.0%}."
+    return Picture(jpeg(found.picture), said)
+
+
+def _mass(view: View, found: list[PromptMass] | str) -> Picture | None:
+    if not found or isinstance(found, str):
+        return None
+    means = ", ".join(f"{100 * float(one.mass.mean()):.0f}" for one in found)
+    said = f"Attention of the frame's tokens on the prompts, by block; means in %: {means}."
+    return Picture(jpeg(mass_picture(view, found)), said)

@@ -1,0 +1,64 @@
+"""One HTML file that needs no other: what it holds, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+
+from stpn_core.errors import StpnError
+from stpn_core.runs import replace_file
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A data address and what it shows."""
+
+    address: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class FramePart:
+    """One frame: for each detector its pictures, and, if there are any, those of the prompts."""
+
+    name: str
+    columns: Sequence[tuple[str, Sequence[Picture]]]
+    looks: Picture | None = None
+    mass: Picture | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything the page says. A note stands where a section has nothing to show."""
+
+    title: str
+    settings: Mapping[str, str]
+    frames: Sequence[FramePart]
+    frames_note: str = ""
+    objects: Picture | None = None
+    objects_note: str = ""
+    prompts_note: str = ""
+    hard_choice: bool = False
+    mass_plot: Picture | None = None
+    mass_note: str = ""
+    warnings: Sequence[str] = field(default_factory=tuple)
+
+
+def write_page(path: Path, page: Page) -> None:
+    """Write the page whole or not at all. Raises StpnError if it cannot be written."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("stpn_vod.explain", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("page.html.jinja").render(page=page)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, text.encode())
+    except OSError as error:
+        raise StpnError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,74 @@
+"""Pictures for the page: heat over a frame, boxes, rows of small frames; as data for HTML."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import matplotlib
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from stpn_vod.draw import draw_boxes
+
+HEIGHT = 256  # pixels of a frame on the page
+STRENGTH = 0.7  # how much the hottest colour covers
+
+
+def heat_over(image: Tensor, heat: Tensor, covers: tuple[int, int]) -> Tensor:
+    """uint8 (3, h, w) with `heat` (cells, from 0 to 1) laid over it; cold cells stay as they are.
+
+    covers: height and width in pixels of the image that the cells stand for, h, w at least.
+    """
+    size = (image.shape[1], image.shape[2])
+    fine = F.interpolate(heat[None, None].float(), covers, mode="bilinear", align_corners=False)
+    fine = fine[0, 0, : size[0], : size[1]].clamp(0, 1)
+    table = torch.tensor(matplotlib.colormaps["inferno"].colors) * 255  # type: ignore[attr-defined]
+    colours = table[(fine * (len(table) - 1)).round().long()].permute(2, 0, 1)
+    return (image + (colours - image) * STRENGTH * fine.sqrt()).round().clamp(0, 255).byte()
+
+
+def enlarged(image: Tensor, boxes: Tensor, height: int = HEIGHT) -> tuple[Tensor, Tensor]:
+    """uint8 (3, h, w) and its boxes (n, 4) at `height` pixels, ratio kept."""
+    factor = height / image.shape[1]
+    size = (height, max(1, round(image.shape[2] * factor)))
+    large = F.interpolate(
+        image[None].float(), size, mode="bilinear", antialias=factor < 1, align_corners=False
+    )
+    return large[0].round().clamp(0, 255).byte(), boxes * factor
+
+
+def with_boxes(
+    image: Tensor,
+    boxes: Tensor,
+    texts: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+    height: int = HEIGHT,
+) -> Tensor:
+    """The enlarged image with its boxes (n, 4), given in its own pixels."""
+    large, scaled = enlarged(image, boxes, height)
+    return draw_boxes(large, list(zip(scaled.tolist(), texts, colours, strict=True)))
+
+
+def rows_of(pictures: Sequence[Sequence[Tensor]], gap: int = 3) -> Tensor:
+    """Pictures (3, h, w) of one size, row by row, with white between them."""
+    rows = [
+        torch.cat([F.pad(p, (0, gap, 0, gap), value=255) for p in row], dim=2) for row in pictures
+    ]
+    width = max(row.shape[2] for row in rows)
+    return torch.cat([F.pad(row, (0, width - row.shape[2]), value=255) for row in rows], dim=1)
+
+
+def jpeg(image: Tensor) -> str:
+    """uint8 (3, h, w) as a data address for `<img src>`."""
+    buffer = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).save(buffer, "JPEG", quality=88)
+    return data_address(buffer.getvalue(), "jpeg")
+
+
+def data_address(data: bytes, kind: str) -> str:
+    """The bytes of a picture as a data address."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
