@@ -7,7 +7,7 @@ import math
 import torch
 from torch.testing import assert_close
 
-from stpn_vod.presence import PromptPresence
+from stpn_core.presence import PromptPresence
 
 
 def _zero_head(weight: float = 1.0) -> PromptPresence:
