@@ -9,20 +9,22 @@ import argparse
 import sys
 from pathlib import Path
 
-from study.arms import ARMS, queue
-from study.one import result_file, run_one
+from study.arms import ARMS, SUPPORT_TESTS, queue
+from study.one import result_file, run
 from study.page import write_page
 from study.setting import FULL, QUICK, Replicate
 
 ROOT = Path(__file__).parents[1]
-QUICK_ARMS = ("twin", "attention_deep", "selsa")
+QUICK_ARMS = ("twin", "attention_deep", "selsa", SUPPORT_TESTS)
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="study", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--arms", nargs="+", default=[], choices=sorted(ARMS), metavar="ARM")
+    parser.add_argument(
+        "--arms", nargs="+", default=[], choices=[*ARMS, SUPPORT_TESTS], metavar="ARM"
+    )
     parser.add_argument("--out", type=Path, help="page and results; default docs/study")
     parser.add_argument("--work", type=Path, help="videos and runs; default runs/study")
     parser.add_argument("--list", action="store_true", help="show what is done and what is not")
@@ -44,7 +46,7 @@ def main(argv: list[str]) -> int:
         print(f"[{place}/{len(todo)}] {arm}, seed {seed}", flush=True)
         folder = work / f"seed{seed}"
         folder.mkdir(parents=True, exist_ok=True)
-        code = run_one(ARMS[arm], Replicate(setting, seed, folder.resolve()), out / "results")
+        code = run(arm, Replicate(setting, seed, folder.resolve()), out / "results")
         if code:
             return code
     print(write_page(out, setting))

@@ -10,6 +10,8 @@ from typing import Any
 from stpn_vod.config import Recipe
 
 TWIN, MAIN = "twin", "attention_deep"
+SUPPORT_TESTS = "support_tests"
+"""Not an arm: further tests of the main one, which train nothing."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,12 @@ ARMS: dict[str, Arm] = {
 TIERS = (
     (TWIN, MAIN, "static_deep", "selsa", "transformer_deep"),
     ("mixer_deep", "average_deep", "attention_shallow", "no_aux", "no_support_grad"),
-    ("swap_trained", "selsa_stpn", "transformer_shallow", "mixer_shallow", "average_shallow",
-     "static_shallow"),
+    (SUPPORT_TESTS, "swap_trained", "selsa_stpn", "transformer_shallow", "mixer_shallow",
+     "average_shallow", "static_shallow"),
     ("swap_some", "aux_weak", "prompts_1", "prompts_3", "prompts_5", "prompts_13"),
 )  # fmt: skip
-"""Arms by importance. Every seed of a tier is run before the next tier begins, so that a study that
-is cut short is balanced."""
+"""What is run, by importance. Every seed of a tier is run before the next tier begins, so that a
+study that is cut short is balanced."""
 
 
 def queue(seeds: Sequence[int], chosen: Sequence[str] = ()) -> list[tuple[str, int]]:

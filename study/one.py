@@ -21,7 +21,7 @@ from stpn_data.readers import open_dataset
 from stpn_vod.config import Recipe
 from stpn_vod.model_file import load_trained
 from stpn_vod.train import train
-from study.arms import MAIN, Arm
+from study.arms import ARMS, MAIN, SUPPORT_TESTS, Arm
 from study.attention import prompt_mass
 from study.score import Judge
 from study.setting import Replicate
@@ -34,15 +34,25 @@ def result_file(results: Path, arm: str, seed: int) -> Path:
     return results / f"{arm}-seed{seed}.json"
 
 
-def run_one(arm: Arm, replicate: Replicate, results: Path) -> int:
-    """Train and test; writes the result and returns 0, or what training returned if it was told to
-    stop: then the next call goes on from the last checkpoint."""
+def run(name: str, replicate: Replicate, results: Path) -> int:
+    """Train and test an arm, or run the further tests of the main arm, and write the result.
+
+    Returns 0, or what training returned if it was told to stop: then the next call goes on from the
+    last checkpoint.
+    """
+    if name == SUPPORT_TESTS:
+        return run_support_tests(ARMS[MAIN], replicate, results)
+    return run_arm(ARMS[name], replicate, results)
+
+
+def run_arm(arm: Arm, replicate: Replicate, results: Path) -> int:
+    """Train and test; returns as `run`."""
     replicate.prepare()
     recipe = arm.recipe(replicate.base())
-    run = replicate.folder / arm.name
-    done = max(RunDir(run).steps(), default=0)
+    folder = replicate.folder / arm.name
+    done = max(RunDir(folder).steps(), default=0)
     began = time.process_time()
-    code = train(recipe, run)
+    code = train(recipe, folder)
     if code:
         return code
     training_ms = _per_item(began, recipe.optim.steps - done)
@@ -53,14 +63,36 @@ def run_one(arm: Arm, replicate: Replicate, results: Path) -> int:
         "setting": dataclasses.asdict(replicate.setting),
         "config": _portable(recipe),
         "frames": Judge.of(index, replicate.setting.every).frames(),
-        **test_arm(arm, recipe, run, index, replicate),
-        "losses": _losses(run),
+        **test_arm(arm, recipe, folder, index, replicate),
+        "losses": _losses(folder),
         "environment": environment(),
     }
     record["cost"]["training ms per step"] = training_ms
-    results.mkdir(parents=True, exist_ok=True)
-    path = result_file(results, arm.name, replicate.seed)
-    replace_file(path, (json.dumps(record, indent=1) + "\n").encode())
+    _write(results, arm.name, record)
+    return 0
+
+
+def run_support_tests(arm: Arm, replicate: Replicate, results: Path) -> int:
+    """Test a trained arm, or one that is trained now, with every support of `EXTRA`."""
+    replicate.prepare()
+    recipe = arm.recipe(replicate.base())
+    code = train(recipe, replicate.folder / arm.name)
+    if code:
+        return code
+    model = load_trained(replicate.folder / arm.name).model
+    index = open_dataset(replicate.data, "val")
+    judge = Judge.of(index, replicate.setting.every)
+    tests = {
+        test.name: judge.scores(detect(model, index, recipe.eval, test, replicate.seed))
+        for test in EXTRA
+    }
+    record = {
+        "arm": arm.name,
+        "seed": replicate.seed,
+        "tests": tests,
+        "environment": environment(),
+    }
+    _write(results, SUPPORT_TESTS, record)
     return 0
 
 
@@ -84,10 +116,9 @@ def test_arm(
     testing_ms = _per_item(began, int(judge.frames()["all"]))
     tests[OWN.name] = judge.scores(found)
     looks = recipe.model.uses_support and recipe.model.predictor != "static"
-    others = (OTHER_CLASS, *(EXTRA if arm.name == MAIN else ())) if looks else ()
-    for test in others:
-        found = detect(model, index, recipe.eval, test, replicate.seed)
-        tests[test.name] = judge.scores(found)
+    if looks:
+        found = detect(model, index, recipe.eval, OTHER_CLASS, replicate.seed)
+        tests[OTHER_CLASS.name] = judge.scores(found)
     mass = None
     if model.stpn.predictor is not None:
         mass = prompt_mass(model, index, OWN.config(recipe.eval))
@@ -119,6 +150,12 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
     return found[1] if found else platform.processor() or platform.machine()
+
+
+def _write(results: Path, name: str, record: Record) -> None:
+    results.mkdir(parents=True, exist_ok=True)
+    path = result_file(results, name, record["seed"])
+    replace_file(path, (json.dumps(record, indent=1) + "\n").encode())
 
 
 def _per_item(began: float, items: int) -> float | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.arms import ARMS, TIERS, TWIN
+from study.arms import ARMS, SUPPORT_TESTS, TIERS, TWIN
 from study.intervals import Interval, interval
 
 Record = Mapping[str, Any]
@@ -82,8 +82,16 @@ class Results:
 
 def read_results(folder: Path) -> Results:
     """All result files of a folder."""
-    records: dict[str, dict[int, Record]] = {}
+    records: dict[str, dict[int, dict[str, Any]]] = {}
+    further = []
     for path in sorted(folder.glob("*-seed*.json")):
         record = json.loads(path.read_text())
-        records.setdefault(record["arm"], {})[record["seed"]] = record
+        if path.name.startswith(SUPPORT_TESTS):
+            further.append(record)
+        else:
+            records.setdefault(record["arm"], {})[record["seed"]] = record
+    for record in further:
+        tested = records.get(record["arm"], {}).get(record["seed"])
+        if tested is not None:
+            tested["tests"] |= record["tests"]
     return Results(records)
