@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from stpn_core.encoder import Prompts
+from stpn_core.prompt_batch import stack_prompts
 from stpn_data.sequence import EvalFrame, EvalVideo
 from stpn_data.support import Policy
 from stpn_data.transforms import cover
@@ -110,27 +111,6 @@ def detect_sequence(
             found = model.detect(features, sizes)
         for frame, detections in zip(frames, found, strict=True):
             yield frame, detections.rescale(frame.scale, frame.original_size).to("cpu")
-
-
-def stack_prompts(rows: Sequence[Prompts | None]) -> tuple[Prompts | None, Tensor | None]:
-    """Rows of batch size 1 as one batch, and which rows have prompts (None: all of them).
-
-    Rows without prompts hold zeros, which `STPN.encode` does not look at.
-    """
-    given = next((row for row in rows if row is not None), None)
-    if given is None:
-        return None, None
-    layers = [given] if isinstance(given, Tensor) else list(given)
-    filled = [
-        [torch.zeros_like(p) for p in layers] if row is None else
-        [row] if isinstance(row, Tensor) else list(row)
-        for row in rows
-    ]  # fmt: skip
-    stacked = [torch.cat(layer) for layer in zip(*filled, strict=True)]
-    prompts = stacked[0] if isinstance(given, Tensor) else stacked
-    if all(row is not None for row in rows):
-        return prompts, None
-    return prompts, torch.tensor([row is not None for row in rows], device=layers[0].device)
 
 
 def _batches(frames: Iterator[EvalFrame], size: int) -> Iterator[list[EvalFrame]]:
