@@ -25,6 +25,7 @@ from stpn_vod.config_checks import check_predict
 from stpn_vod.draw import draw_detections
 from stpn_vod.model_file import TrainedDetector
 from stpn_vod.predict_config import PredictConfig
+from stpn_vod.records import as_record as as_record
 from stpn_vod.stream import FrameResult, detect_frames
 from stpn_vod.tracks import track_frames
 from stpn_vod.tracks.assign import require_lap
@@ -110,33 +111,6 @@ def predict(
         finally:
             partial.unlink(missing_ok=True)
     return PredictSummary(count, status, problems, stop.exit_code)
-
-
-def as_record(result: FrameResult, classes: tuple[str, ...]) -> dict[str, Any]:
-    """One line of `detections.jsonl`; boxes are x1, y1, x2, y2 in pixels of the frame. With tracks
-    each object has its `id`."""
-    found = result.found
-    height, width = result.frame.image.shape[1:]
-    numbers = [{}] * len(found) if result.ids is None else [{"id": i} for i in result.ids.tolist()]
-    return {
-        "frame": result.frame.index,
-        "time": round(result.frame.time, 6),
-        "name": result.frame.name,
-        "size": [width, height],
-        "prompted": result.has_prompt,
-        "objects": [
-            number
-            | {"label": classes[label], "score": round(score, 5)}
-            | {"box": [round(x, 2) for x in box]}
-            for number, box, score, label in zip(
-                numbers,
-                found.boxes.tolist(),
-                found.scores.tolist(),
-                found.labels.tolist(),
-                strict=True,
-            )
-        ],
-    }
 
 
 def _detect(
