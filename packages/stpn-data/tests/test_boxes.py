@@ -10,7 +10,7 @@ from stpn_data.boxes import clean_boxes
 
 SIDES = st.one_of(
     st.floats(width=32, allow_nan=True, allow_infinity=True),
-    st.sampled_from([0.0, -0.0, 1.0, 63.0, 64.0, 64.0001, 1e6, -1e6, 48.0, 0.5]),
+    st.sampled_from([0.0, -0.0, 1.0, 63.0, 64.0, float(np.float32(64.0001)), 1e6, -1e6, 48.0, 0.5]),
 )
 BOXES = hnp.arrays(np.float32, st.tuples(st.integers(0, 8), st.just(4)), elements=SIDES)
 
