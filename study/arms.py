@@ -73,7 +73,7 @@ ARMS: dict[str, Arm] = {
 
 TIERS = (
     (TWIN, MAIN, "static_deep", "selsa", "transformer_deep"),
-    ("mixer_deep", "average_deep", "attention_shallow", "no_aux", "no_support_grad"),
+    ("no_aux", "no_support_grad", "attention_shallow", "mixer_deep", "average_deep"),
     (SUPPORT_TESTS, "swap_trained", "selsa_stpn", "transformer_shallow", "mixer_shallow",
      "average_shallow", "static_shallow"),
     ("swap_some", "aux_weak", "prompts_1", "prompts_3", "prompts_5", "prompts_13"),

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import subprocess
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -106,6 +107,8 @@ def test_arm(
     sparse = dataclasses.replace(recipe.eval, every=setting.curve_every)
     curve = []
     for step in RunDir(run).steps():
+        if step % setting.save_every:
+            continue  # saved because the run was stopped there
         model = load_trained(RunDir(run).checkpoint(step)).model
         severity = coarse.scores(detect(model, index, sparse))["severity"]
         curve.append({"step": step, **severity})
@@ -139,9 +142,19 @@ def environment() -> Record:
         "machine": _processor(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
-        "commit": os.environ.get("STUDY_COMMIT", ""),
+        "commit": _commit(),
     }
     return known | {name: version(name) for name in ("torch", "torchvision", "timm", "stpn-vod")}
+
+
+def _commit() -> str:
+    """Of the sources; a copy without a repository says it with STUDY_COMMIT."""
+    known = os.environ.get("STUDY_COMMIT", "")
+    if known:
+        return known
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def _processor() -> str:

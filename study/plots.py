@@ -45,7 +45,7 @@ def gains(results: Results) -> Figure:
     """Paired difference to the twin on degraded and on clean frames, every arm."""
     arms = [arm for arm in results.arms if arm != TWIN][::-1]
     figure, axes = plt.subplots(
-        1, 2, figsize=(9, 1 + 0.3 * len(arms)), sharey=True, layout="constrained"
+        1, 2, figsize=(9, 1 + 0.3 * len(arms)), sharey=True, sharex=True, layout="constrained"
     )
     for axis, name in zip(axes, ("degraded", "clean"), strict=True):
         for y, arm in enumerate(arms):

@@ -29,6 +29,11 @@ class Setting:
     curve_points: int  # how often the learning curve is measured, the end included
     curve_every: int  # as `every`, for the points of the learning curve before the end
 
+    @property
+    def save_every(self) -> int:
+        """Steps between checkpoints, which are the points of the learning curve."""
+        return max(1, self.steps // self.curve_points)
+
     def data_flags(self, seed: int) -> list[str]:
         """What `stpn data synthesize` is given after the folder."""
         numbers = {
@@ -68,7 +73,6 @@ class Replicate:
     def base(self) -> Recipe:
         """The main arm: the `synthetic` recipe at the size of the setting."""
         recipe, setting, side = synthetic(), self.setting, self.setting.side
-        save_every = max(1, setting.steps // setting.curve_points)
         return dataclasses.replace(
             recipe,
             name="study",
@@ -81,7 +85,10 @@ class Replicate:
                 recipe.eval, short_side=side, long_side=side, every=setting.every
             ),
             run=dataclasses.replace(
-                recipe.run, seed=self.seed, save_every=save_every, keep=setting.curve_points
+                recipe.run,
+                seed=self.seed,
+                save_every=setting.save_every,
+                keep=2 * setting.curve_points,
             ),
         )
 

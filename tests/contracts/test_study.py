@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
-from torch.nn.functional import scaled_dot_product_attention
-
 from study.__main__ import main
 from study.arms import ARMS, MAIN, SUPPORT_TESTS, TIERS, TWIN, queue
 from study.attention import PromptMass
@@ -17,6 +14,7 @@ from study.intervals import interval
 from study.page import BEGIN, END
 from study.results import read_results
 from study.setting import FULL, Replicate
+from torch.nn.functional import scaled_dot_product_attention
 
 
 def test_quick_study_writes_a_page_and_does_nothing_twice(tmp_path, capsys):
