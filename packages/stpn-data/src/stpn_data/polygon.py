@@ -32,6 +32,8 @@ def polygons_mask(polygons: Sequence[ArrayLike], height: int, width: int) -> NDA
 
 def _points(polygon: ArrayLike, height: int, width: int) -> NDArray[np.int64]:
     """(n,2) x, y on the finer grid."""
+    if isinstance(polygon, list) and not set(map(type, polygon)) <= {int, float}:
+        raise DataError("a polygon is no list of numbers")  # numpy takes "1" and True for numbers
     try:
         points = np.asarray(polygon, np.float64)
     except (TypeError, ValueError, OverflowError) as error:

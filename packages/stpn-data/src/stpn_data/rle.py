@@ -45,10 +45,9 @@ def checked_runs(counts: ArrayLike, height: int, width: int) -> NDArray[np.int64
     """
     if not 0 < height * width <= MAX_PIXELS or height < 0:
         raise DataError(f"a mask of {width}×{height} pixels; 1 to {MAX_PIXELS:,} pixels are read")
-    try:
-        runs = np.asarray(counts)
-    except (ValueError, OverflowError) as error:
-        raise DataError("counts are no list of whole numbers") from error
+    if isinstance(counts, list) and not set(map(type, counts)) <= {int}:  # True is 1 to numpy
+        raise DataError("counts are no list of whole numbers")
+    runs = np.asarray(counts)
     if runs.ndim != 1 or (len(runs) and runs.dtype.kind not in "iu"):
         raise DataError("counts are no list of whole numbers")
     runs = runs.astype(np.int64)
