@@ -115,7 +115,7 @@ def _uniform(shape: tuple[int, ...]) -> Tensor:
 
 def test_a_perfect_prediction_costs_next_to_nothing_and_a_wrong_one_does_not():
     masks = torch.zeros(2, 32, 32)
-    masks[0, :16], masks[1, 16:] = 1, 1
+    masks[0, :16, :16], masks[1, 16:] = 1, 1
     target = Target(torch.tensor([1, 0]), masks.bool())
     logits = torch.full((1, 3, 4), -20.0)
     logits[0, [0, 1, 2], [0, 3, 1]] = 20
@@ -125,10 +125,10 @@ def test_a_perfect_prediction_costs_next_to_nothing_and_a_wrong_one_does_not():
     perfect = criterion([logits], [predicted], [target], _uniform)
     # points between an object and its background have no right answer
     assert perfect["loss_ce"] < 1e-6
-    assert perfect["loss_dice"] < 0.3
+    assert perfect["loss_dice"] < 0.5
     wrong = criterion([logits.roll(1, dims=2)], [-predicted], [target], _uniform)
     for kind, loss in wrong.items():
-        assert loss > 1 + 5 * perfect[kind]
+        assert loss > 1 + perfect[kind]
 
 
 def test_an_object_missing_from_the_frame_is_a_target_with_an_empty_mask():

@@ -10,12 +10,30 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 _ENCODER = "model.pixel_level_module.encoder"
 _PIXEL = "model.pixel_level_module.decoder"
 _QUERY = "model.transformer_module"
 _BOTH = ("weight", "bias")
 _FUSED = ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias")
+
+
+Naming = Literal["ours", "detectron2", "transformers"]
+# where each naming has the layers of the Swin, the pixel decoder and the query decoder
+_LAYERS: dict[Naming, tuple[str, str, str]] = {
+    "ours": ("stpn.encoder.body.layers", "pixel_decoder.layers", "decoder.layers"),
+    "detectron2": (
+        "backbone.layers",
+        "sem_seg_head.pixel_decoder.transformer.encoder.layers",
+        "sem_seg_head.predictor.transformer_ffn_layers",
+    ),
+    "transformers": (
+        f"{_ENCODER}.encoder.layers",
+        f"{_PIXEL}.encoder.layers",
+        f"{_QUERY}.decoder.layers",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -37,26 +55,18 @@ class Depths:
     decoder_layers: int
 
 
-def depths_of(keys: Collection[str], naming: str) -> Depths:
-    """The depths of a model whose weights are called `keys`, in naming `ours` or `detectron2`."""
-    swin, pixel, query = (
-        ("stpn.encoder.body", "pixel_decoder", "decoder.layers")
-        if naming == "ours"
-        else (
-            "backbone",
-            "sem_seg_head.pixel_decoder.transformer.encoder",
-            "sem_seg_head.predictor.transformer_ffn_layers",
-        )
-    )
+def depths_of(keys: Collection[str], naming: Naming) -> Depths:
+    """The depths of a model whose weights are called `keys`."""
+    swin, pixel, query = _LAYERS[naming]
     blocks = [
         (int(match[1]), int(match[2]))
         for key in keys
-        if (match := re.match(rf"{re.escape(swin)}\.layers\.(\d+)\.blocks\.(\d+)\.", key))
+        if (match := re.match(rf"{re.escape(swin)}\.(\d+)\.blocks\.(\d+)\.", key))
     ]
-    stages = 1 + max((stage for stage, _ in blocks), default=-1)
+    stages = range(1 + max((stage for stage, _ in blocks), default=-1))
     return Depths(
-        tuple(1 + max(b for s, b in blocks if s == stage) for stage in range(stages)),
-        _count(keys, f"{pixel}.layers"),
+        tuple(1 + max((b for s, b in blocks if s == stage), default=-1) for stage in stages),
+        _count(keys, pixel),
         _count(keys, query),
     )
 
