@@ -12,7 +12,7 @@ from pathlib import Path
 from study.arms import ARMS, SUPPORT_TESTS, queue
 from study.one import result_file, run
 from study.page import write_page
-from study.setting import FULL, QUICK, Replicate
+from study.setting import FULL, LONG, QUICK, Replicate
 
 ROOT = Path(__file__).parents[1]
 QUICK_ARMS = ("twin", "attention_deep", "selsa", SUPPORT_TESTS)
@@ -20,8 +20,10 @@ QUICK_ARMS = ("twin", "attention_deep", "selsa", SUPPORT_TESTS)
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="study", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs")
+    size.add_argument("--long", action="store_true", help="four times the steps; docs/study/long")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[], help="default 0 1 2")
     parser.add_argument(
         "--arms", nargs="+", default=[], choices=[*ARMS, SUPPORT_TESTS], metavar="ARM"
     )
@@ -30,11 +32,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--list", action="store_true", help="show what is done and what is not")
     parser.add_argument("--page", action="store_true", help="only write the page again")
     given = parser.parse_args(argv)
-    setting = QUICK if given.quick else FULL
+    setting = QUICK if given.quick else LONG if given.long else FULL
     work = (given.work or ROOT / "runs" / "study") / setting.name
-    out = given.out or (work / "page" if given.quick else ROOT / "docs" / "study")
+    pages = {QUICK: work / "page", LONG: ROOT / "docs" / "study" / "long"}
+    out = given.out or pages.get(setting, ROOT / "docs" / "study")
     arms = given.arms or (QUICK_ARMS if given.quick else ())
-    todo = queue(given.seeds, arms)
+    todo = queue(given.seeds or ([0, 1] if given.quick else [0, 1, 2]), arms)
     if given.list:
         for arm, seed in todo:
             state = "done" if result_file(out / "results", arm, seed).exists() else "to do"

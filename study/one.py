@@ -52,7 +52,7 @@ def run_arm(arm: Arm, replicate: Replicate, results: Path) -> int:
     recipe = arm.recipe(replicate.base())
     folder = replicate.folder / arm.name
     done = max(RunDir(folder).steps(), default=0)
-    began = time.process_time()
+    began = _clock()
     code = train(recipe, folder)
     if code:
         return code
@@ -80,7 +80,7 @@ def run_support_tests(arm: Arm, replicate: Replicate, results: Path) -> int:
     code = train(recipe, replicate.folder / arm.name)
     if code:
         return code
-    model = load_trained(replicate.folder / arm.name).model
+    model = load_trained(replicate.folder / arm.name, _device()).model
     index = open_dataset(replicate.data, "val")
     judge = Judge.of(index, replicate.setting.every)
     tests = {
@@ -109,12 +109,12 @@ def test_arm(
     for step in RunDir(run).steps():
         if step % setting.save_every:
             continue  # saved because the run was stopped there
-        model = load_trained(RunDir(run).checkpoint(step)).model
+        model = load_trained(RunDir(run).checkpoint(step), _device()).model
         severity = coarse.scores(detect(model, index, sparse))["severity"]
         curve.append({"step": step, **severity})
-    model = load_trained(run).model
+    model = load_trained(run, _device()).model
     tests = {}
-    began = time.process_time()
+    began = _clock()
     found = detect(model, index, recipe.eval)
     testing_ms = _per_item(began, int(judge.frames()["all"]))
     tests[OWN.name] = judge.scores(found)
@@ -171,9 +171,19 @@ def _write(results: Path, name: str, record: Record) -> None:
     replace_file(path, (json.dumps(record, indent=1) + "\n").encode())
 
 
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _clock() -> float:
+    """Seconds: processor time, which other programs on the machine lengthen much less; wall time
+    with a GPU."""
+    return time.perf_counter() if torch.cuda.is_available() else time.process_time()
+
+
 def _per_item(began: float, items: int) -> float | None:
-    """Milliseconds of processor time: other programs on the machine lengthen it much less."""
-    return 1e3 * (time.process_time() - began) / items if items > 0 else None
+    """Milliseconds since `began` by the number of items."""
+    return 1e3 * (_clock() - began) / items if items > 0 else None
 
 
 def _portable(recipe: Recipe) -> Record:

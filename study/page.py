@@ -56,8 +56,8 @@ def generated(results: Results, setting: Setting) -> str:
             "![S, K and P](ablations.png)",
         ]
     sections += [
-        "### Cost, and attention on the prompts\n\nProcessor time on one thread; parameters in use "
-        "at test. With P prompts beside 49 patches, indifferent attention would give the prompts "
+        "### Cost, and attention on the prompts\n\nProcessor time (wall time on a GPU); parameters in "
+        "use at test. With P prompts beside 49 patches, indifferent attention would give the prompts "
         f"P / (P + 49): 14 % for 8.\n\n{tables.costs(results)}",
         "### Learning curves\n\n![Learning curves](curves.png)",
         f"### Machine, versions, settings\n\n{_about(results, setting)}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stpn_data.readers import open_dataset
@@ -51,6 +51,7 @@ class Setting:
 # 112 pixels: 28 x 28 tokens, whole attention windows in the first stages. 40 frames: at a stride of
 # 8 a frame has four or five support frames.
 FULL = Setting("full", 112, 160, 48, 40, 4, 600, 400, 2, 4, 10)
+LONG = replace(FULL, name="long", steps=1600)
 QUICK = Setting("quick", 64, 4, 4, 6, 2, 2, 2, 3, 2, 5)
 
 
