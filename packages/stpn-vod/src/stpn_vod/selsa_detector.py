@@ -110,7 +110,9 @@ class SelsaDetector(nn.Module):
         graded = self.stpn.support_grad and torch.is_grad_enabled()
         with uncached_autocast(frames.device), torch.set_grad_enabled(graded):
             features = encoder(frames)
-            tokens = None if self.stpn.predictor is None else _tokens(encoder, features, frames)
+            tokens = (
+                None if self.stpn.predictor is None else support_tokens(encoder, features, frames)
+            )
         pyramid = self.fpn(features)
         sizes = sizes.to(frames.device)
         return tokens, self._refer(pyramid, self._propose(pyramid, sizes))
@@ -209,7 +211,7 @@ class SelsaDetector(nn.Module):
         return [self.roi.fc1(image.flatten(1)) for image in pooled]
 
 
-def _tokens(encoder: PromptedEncoder, features: Features, frames: Tensor) -> Tensor:
+def support_tokens(encoder: PromptedEncoder, features: Features, frames: Tensor) -> Tensor:
     """Support tokens (n, h, w, C) of encoded frames, without a second pass where a map holds them."""
     if isinstance(encoder, SwinEncoder) and encoder.out_indices[-1] == len(encoder.body.layers) - 1:
         return features.maps[-1].permute(0, 2, 3, 1)
