@@ -35,3 +35,11 @@ def test_neighbouring_classes_differ_and_colours_stay():
         sum(abs(x - y) for x, y in zip(a, b, strict=True)) > 100
         for a, b in itertools.pairwise(colours)
     )
+
+
+def test_with_tracks_the_colour_is_that_of_the_number():
+    image = torch.zeros(3, 80, 120, dtype=torch.uint8)
+    found = Detections(torch.tensor([[20.0, 30, 90, 70]]), torch.tensor([0.9]), torch.tensor([0]))
+    for number in (1, 2, 977):
+        drawn = draw_detections(image, found, ("cat",), torch.tensor([number]))
+        assert tuple(drawn[:, 70, 60].tolist()) == class_colour(number)

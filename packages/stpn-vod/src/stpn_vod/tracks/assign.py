@@ -31,6 +31,7 @@ def assign(
     likeness (R, C): finite, from 0 to 1. allowed (R, C): pairs that may be chosen. Both sides may
     stay without a partner; a pair of likeness 0 is not chosen.
     """
+    allowed = allowed & (likeness > 0)
     rows = np.flatnonzero(allowed.any(1))
     columns = np.flatnonzero(allowed.any(0))
     if not len(rows):
