@@ -206,10 +206,10 @@ def test_the_command_refuses_missing_frames_with_2(trained, with_gaps, capsys):
 
 
 def test_training_leaves_out_clips_with_missing_frames_and_counts_them(with_gaps, tmp_path, caplog):
+    from stpn_core.testing.runs import lines
     from stpn_vod.train import train
 
     from .conftest import tiny_recipe
-    from .runs import lines
 
     video = sorted((with_gaps / "Data" / "VID" / "train").rglob("*.JPEG"))
     for frame in video[::3]:

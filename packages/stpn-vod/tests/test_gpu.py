@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from stpn_core.runs import RunDir
+from stpn_core.testing.runs import lines
 from stpn_core.training import World
 from stpn_data.readers import open_dataset
 from stpn_vod.evaluate import detect_all
@@ -18,7 +19,6 @@ from stpn_vod.predict_config import PredictConfig
 from stpn_vod.train import train
 
 from .conftest import tiny_recipe
-from .runs import lines
 
 
 def exercise(shapes: Path, out: Path, device: str, precision: str) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from stpn_core.cli import main
 from stpn_core.errors import InputError, StpnError
+from stpn_core.testing.children import Counter, ended, fork, until, wait
 from stpn_data.errors import DataError
 from stpn_data.video import open_video
 from stpn_data.video_write import write_video
@@ -25,7 +26,6 @@ from stpn_vod import predict as module
 from stpn_vod.predict import detect_video, predict
 from stpn_vod.predict_config import PredictConfig
 
-from .children import Counter, ended, fork, until, wait
 from .test_stream import scene
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -11,10 +11,9 @@ import pytest
 from stpn_core.cli import main
 from stpn_core.runs import RunDir
 from stpn_core.settings import to_json
+from stpn_core.testing.runs import lines
 from stpn_vod.config import Recipe
 from stpn_vod.recipes import synthetic
-
-from .runs import lines
 
 
 def evaluated(run: Path, data: Path, out: Path, *flags: str) -> dict[str, float]:

@@ -13,6 +13,7 @@ import torch
 
 from stpn_core.errors import InputError, NumericsError, RunLocked
 from stpn_core.runs import RunDir, load_checkpoint, read_best
+from stpn_core.testing.runs import lines, state_of
 from stpn_core.training import FiniteGuard
 from stpn_data.errors import DataError
 from stpn_vod import batch_loss, evaluate
@@ -21,7 +22,6 @@ from stpn_vod.model_file import load_trained
 from stpn_vod.train import train
 
 from .conftest import tiny_recipe
-from .runs import lines, state_of
 
 
 @pytest.fixture

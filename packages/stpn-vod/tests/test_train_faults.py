@@ -16,11 +16,11 @@ import pytest
 from stpn_core.cli import main
 from stpn_core.runs import RunDir
 from stpn_core.settings import to_json
+from stpn_core.testing.children import Counter, ended, fork, survivors, until, wait
+from stpn_core.testing.runs import lines, state_of
 from stpn_vod import train as train_module
 
-from .children import Counter, ended, fork, survivors, until, wait
 from .conftest import tiny_recipe
-from .runs import lines, state_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 

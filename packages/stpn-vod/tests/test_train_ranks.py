@@ -11,20 +11,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from stpn_core.cli import main
 from stpn_core.errors import InputError
 from stpn_core.runs import RunDir
 from stpn_core.settings import to_json
+from stpn_core.testing.children import survivors, until, wait
+from stpn_core.testing.ranks import launch
+from stpn_core.testing.runs import lines, state_of
 from stpn_core.training import World, init_distributed, shut_down
 from stpn_data.readers import open_dataset
 from stpn_vod import evaluate as evaluate_module
@@ -32,43 +33,11 @@ from stpn_vod import train as train_module
 from stpn_vod.evaluate import detect_all, evaluate
 from stpn_vod.model_file import load_trained
 
-from .children import fork, survivors, until, wait
 from .conftest import tiny_recipe
-from .runs import lines, state_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 ALONE = World(0, 1, 0, torch.device("cpu"))
-
-
-def launch(out: Path, work: Callable[[], int | None], ranks: int = 2) -> int:
-    """Pid of an agent whose ranks each do `work`; it exits with 0 if all of them return 0."""
-
-    def rank() -> None:
-        torch.set_num_threads(1)
-        code = work() or 0
-        if code:
-            os._exit(code)
-
-    def agent() -> int:
-        config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=ranks,
-            run_id=out.name,
-            rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
-            max_restarts=0,
-            monitor_interval=0.1,
-            start_method="fork",
-        )
-        try:
-            elastic_launch(config, rank)()
-        except ChildFailedError:
-            return 1
-        return 0
-
-    return fork(agent, out.with_suffix(".txt"))
 
 
 def training(recipe_file: Path, out: Path, workers: int = 0) -> int:

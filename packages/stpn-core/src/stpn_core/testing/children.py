@@ -49,7 +49,7 @@ def fork(work: Callable[[], int | None], said: Path) -> int:
         os.dup2(sink, 1)
         os.dup2(sink, 2)
         sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
-        sys.stderr = sys.__stderr__ = os.fdopen(2, "w", buffering=1, closefd=False)
+        sys.stderr = sys.__stderr__ = os.fdopen(2, "w", buffering=1, closefd=False)  # type: ignore[misc]
         try:
             code = work() or 0
         except SystemExit as end:
