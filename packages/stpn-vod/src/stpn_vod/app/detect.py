@@ -13,10 +13,11 @@ from stpn_core.errors import InputError
 from stpn_data.support import UniformPolicy
 from stpn_data.transforms import EvalResize
 from stpn_data.video import VideoFrame, open_video
+from stpn_data.video_reading import spread, taken
 from stpn_vod.app.jobs import Job
 from stpn_vod.app.lanes import Lane, LaneFrames, side_by_side
 from stpn_vod.app.options import SpoiledVideo
-from stpn_vod.predict import as_record, spread, support_policy, taken
+from stpn_vod.predict import as_record, support_policy
 from stpn_vod.stream import FrameResult
 
 FLOOR = 0.05  # the slider's lowest score; weaker boxes are not kept

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stpn_core.errors import InputError
+from stpn_data.video_reading import Stopped
 from stpn_vod.app.options import Options
-from stpn_vod.predict import Stopped
 
 log = logging.getLogger(__name__)
 State = Literal["queued", "running", "done", "cancelled", "failed"]
@@ -167,7 +167,7 @@ class JobQueue:
             over = [old for old in self._jobs.values() if old.is_over]
             self._jobs[job.number] = job
             self._changed.notify_all()
-        for old in over[: max(0, len(over) - MAX_KEPT + 1)]:
+        for old in over[: max(0, len(over) - MAX_KEPT)]:
             self.remove(old.number)
 
     def all(self) -> list[Job]:

@@ -149,7 +149,7 @@ def _info(
     model = detector.model
     first = next(model.parameters())
     return {
-        "detector": detector.source.name,
+        "detector": _title(detector.source),
         "source": str(detector.source),
         "encoder": detector.config.encoder,
         "head": detector.config.head,
@@ -166,6 +166,14 @@ def _info(
         "floor": FLOOR,
         "max_upload": max_upload,
     }
+
+
+def _title(source: Path) -> str:
+    """The run and step of a checkpoint, or the name of a file."""
+    step = source.parent
+    return (
+        f"{step.parent.parent.name}, {step.name}" if step.name.startswith("step-") else source.name
+    )
 
 
 def _shown(name: str) -> str:

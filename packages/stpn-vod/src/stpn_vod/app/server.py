@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +43,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
+LINGER = 10.0  # seconds
 BEAT = 10.0  # seconds between signs of life on an event stream, which notice a reader that left
 
 
@@ -113,8 +116,20 @@ class Handler(BaseHTTPRequestHandler):
             self._route(method, url.path, fields)
         except Refused as error:
             self._json({"error": str(error)}, error.status, close=True)
+            self._linger()
         except (ConnectionError, TimeoutError):
             self.close_connection = True
+
+    def _linger(self) -> None:
+        """Read what is left of a refused upload: a browser that still sends would not see why."""
+        if not self.headers.get("Content-Length", "0").strip("0"):
+            return
+        self.connection.settimeout(LINGER)
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            until = time.monotonic() + LINGER
+            while self.rfile.read1(1 << 20) and time.monotonic() < until:
+                pass
 
     def _route(self, method: str, path: str, fields: dict[str, str]) -> None:
         match (method, *path.strip("/").split("/")):

@@ -91,9 +91,9 @@ export function createView(elements, lanes, changed) {
     const limit = height - 4 - view.score * (height - 8);
     context.fillRect(0, limit, width, 1);
     context.globalAlpha = 1;
-    panels.forEach((panel, i) => {
-      context.strokeStyle = context.fillStyle = panel.colour;
-      context.lineWidth = 1.75;
+    for (let i = panels.length - 1; i >= 0; i--) { // the first lane lies on top
+      context.strokeStyle = panels[i].colour;
+      context.lineWidth = 2;
       context.beginPath();
       view.records.forEach((record, t) => {
         const best = record.lanes[i].objects[0]?.score ?? 0;
@@ -101,7 +101,7 @@ export function createView(elements, lanes, changed) {
         if (t) context.lineTo(x, y); else context.moveTo(x, y);
       });
       context.stroke();
-    });
+    }
     context.fillStyle = getComputedStyle(canvas).color;
     if (view.records.length) context.fillRect((view.at + 0.5) * step - 1, 0, 2, height);
   }
