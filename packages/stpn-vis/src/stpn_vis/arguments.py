@@ -38,10 +38,9 @@ class EvalArguments:
     data: Path
     """Folder of the data set."""
     split: str = "valid"
+    """`train[90%:]` is the tenth of the training videos that `train[:90%]` leaves out."""
     format: Format = "auto"
     """Layout; `auto` looks at the folder."""
-    hold_out: float = 0.0
-    """Only this share of the split's videos: those that training with the same share left out."""
     out: Path | None = None
     """Write the numbers there as JSON, too."""
     by_severity: Flag = False

@@ -19,7 +19,7 @@ Format = Literal["auto", "youtube_vis"]
 
 ClassHead = Literal["drop", "keep", "coco"]
 """The class layer of the initial weights: forget it, keep it (the classes must be the same), or
-keep the rows of COCO classes that are classes of YouTube-VIS 2019, too."""
+take the rows of those classes that COCO has, too."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,10 @@ class DataConfig:
     """Folder of the data set."""
     format: Format = "auto"
     """Layout; `auto` looks at the folder."""
-    train_split: str = "train"
-    val_split: str = ""
-    """Split with annotations to validate on; empty to hold out videos of the training split."""
-    hold_out: float = 0.1
-    """Share of the training videos to validate on instead; 0 trains on all, without validation."""
+    train_split: str = "train[:90%]"
+    """Split to train on; `train[:90%]` leaves a tenth of its videos out, the same ones each time."""
+    val_split: str = "train[90%:]"
+    """Split with annotations to validate on, here the tenth that was left out; empty for none."""
     draws: int = 1
     """Clips of each video in an epoch, each with another random key frame."""
     support_count: int = 2

@@ -13,6 +13,7 @@ from stpn_vis.config import EvalConfig, Recipe
 
 _COUNTS = ("data.workers", "data.support_count")
 _POSITIVE = ("data.worker_timeout", "data.draws", "model.num_queries", "model.points")
+_ENCODER_ONLY = ("", "imagenet1k", "coco_maskrcnn")
 _SHARES = (
     "data.flip", "data.crop_probability", "data.degrade", "data.support_dropout",
     "data.support_swap", "model.drop_path", "model.importance", "model.no_object_weight",
@@ -28,12 +29,11 @@ def check_recipe(recipe: Recipe) -> None:
         *number_faults(recipe, _COUNTS, "0 or more", lambda x: x >= 0),
         *number_faults(recipe, _POSITIVE, "greater than 0", lambda x: x > 0),
         *number_faults(recipe, _SHARES, "from 0 to 1", lambda x: 0 <= x <= 1),
-        *number_faults(recipe, ["data.hold_out"], "from 0 to below 1", lambda x: 0 <= x < 1),
         *(f"eval.{fault}" for fault in _eval_faults(recipe.eval)),
     ]
     if recipe.model.prompt_aux and not (recipe.model.uses_support and recipe.data.support_count):
         faults.append("model.prompt_aux: needs a predictor and data.support_count of 2 or more")
-    if recipe.class_head != "drop" and recipe.init in ("", "imagenet1k"):
+    if recipe.class_head != "drop" and recipe.init in _ENCODER_ONLY:
         faults.append(
             f"class_head: {recipe.class_head!r} needs initial weights with a class layer, "
             f"not init {recipe.init!r}"

@@ -10,7 +10,6 @@ from typing import Any
 from stpn_core.errors import InputError
 from stpn_core.runs import replace_file
 from stpn_core.training import init_distributed, requested_device, shut_down
-from stpn_data.hold_out import hold_out
 from stpn_data.index import VideoIndex
 from stpn_vis.arguments import EvalArguments
 from stpn_vis.config_checks import check_eval
@@ -29,15 +28,11 @@ def run(arguments: EvalArguments) -> int:
     """Evaluate, print a table, and write JSON if asked. All ranks of torchrun take part."""
     check_eval(arguments.eval)
     degrade = _condition(arguments.degrade)
-    if not 0 <= arguments.hold_out < 1:
-        raise InputError(f"--hold-out {arguments.hold_out}: expected a share from 0 to below 1")
     if arguments.out is not None and not arguments.out.parent.is_dir():
         raise InputError(f"--out {arguments.out}: there is no folder {arguments.out.parent}")
     world = init_distributed(requested_device(arguments.device), arguments.timeout)
     segmenter = load_trained(arguments.weights, world.device)
     index = open_videos(arguments.data, arguments.split, arguments.format)
-    if arguments.hold_out:
-        index = hold_out(index, arguments.hold_out)[1]
     check_classes(segmenter, index)
     truth = ground_truth(index)
     severity = severities(index, arguments.data) if arguments.by_severity else None

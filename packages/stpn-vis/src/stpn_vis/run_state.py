@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stpn_core.training import Training, World, prepare_training, stpn_multipliers
 from stpn_vis.build import build_segmenter
 from stpn_vis.build_config import NO_DECAY
@@ -14,10 +16,12 @@ MAY_CHANGE = ("data.root", "data.workers", "data.worker_timeout", "data.val_spli
 _UNDECAYED = (*NO_DECAY, "stpn.predictor.query")
 
 
-def prepare(recipe: Recipe, world: World, clips: int, *, resumed: bool) -> Training[Segmenter]:
+def prepare(
+    recipe: Recipe, world: World, clips: int, classes: Sequence[str], *, resumed: bool
+) -> Training[Segmenter]:
     """The parts of a run before its first step; with `resumed` weights are to come from
-    `restore`, and the file the run started from is not asked for again."""
-    model = build_segmenter(recipe.model) if resumed else starting_model(recipe)
+    `restore`, and the file the run started from is not asked for again. classes: of the data."""
+    model = build_segmenter(recipe.model) if resumed else starting_model(recipe, classes)
     return prepare_training(
         model,
         recipe.optim,

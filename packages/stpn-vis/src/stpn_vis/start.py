@@ -13,12 +13,11 @@ from stpn_core.errors import InputError
 from stpn_core.runs import weights_file
 from stpn_data.clips import ClipDataset
 from stpn_data.errors import DataError
-from stpn_data.hold_out import hold_out
 from stpn_data.index import VideoIndex, require_present
 from stpn_data.readers import open_dataset
 from stpn_data.transforms import TrainTransform
 from stpn_vis.build import build_segmenter
-from stpn_vis.config import DataConfig, Format, Recipe
+from stpn_vis.config import Format, Recipe
 from stpn_vis.segmenter import Segmenter
 from stpn_vis.weights import load_initial
 
@@ -35,42 +34,35 @@ def open_videos(root: str | Path, split: str, format: Format = "auto") -> VideoI
     return index
 
 
-def training_and_validation(recipe: Recipe) -> tuple[VideoIndex, VideoIndex | None]:
-    """Videos to train on, and those to validate on: another split, or a part that is held out.
+def validation_index(recipe: Recipe, classes: Sequence[str]) -> VideoIndex | None:
+    """Videos to validate on, None if the recipe names no such split.
 
-    Both are opened before the first step, so that what is wrong is not found out after the last.
-    Raises InputError if the splits have different classes, DataError if frames are missing.
+    Opened before the first step, so that what is wrong with it is not found out after the last.
+    Raises InputError if its classes are not `classes` or nothing is annotated, DataError if frames
+    are missing.
     """
     data = recipe.data
-    index = open_videos(data.root, data.train_split, data.format)
-    held: VideoIndex | None = None
-    if data.val_split:
-        held = _validation_split(data, index)
-    elif data.hold_out:
-        index, held = hold_out(index, data.hold_out)
-    if held is not None:
-        require_present(held, allow_missing=recipe.eval.allow_missing)
-    return index, held
-
-
-def _validation_split(data: DataConfig, index: VideoIndex) -> VideoIndex:
+    if not data.val_split:
+        return None
     try:
-        held = open_videos(data.root, data.val_split, data.format)
+        index = open_videos(data.root, data.val_split, data.format)
     except DataError as error:
         raise InputError(
-            f"validation split: {error}\n(--data.val-split '' holds out training videos instead)"
+            f"validation split: {error}\n(--data.val-split '' trains without validation)"
         ) from error
-    if list(held.classes) != list(index.classes):
+    if list(index.classes) != list(classes):
         raise InputError(
-            f"{held.source} has classes {_few(held.classes)}, training has "
-            f"{_few(index.classes)}: both splits need the same"
+            f"{index.source} has classes {_few(index.classes)}, training has {_few(classes)}: both "
+            "splits need the same"
         )
-    if not len(held.labels):
+    if not len(index.labels):
         raise InputError(
-            f"{held.source}: has no annotations to validate on, as those of the official validation "
-            "sets are not public; --data.val-split '' holds out training videos instead"
+            f"{index.source}: has no annotations to validate on, as those of the official validation "
+            "sets are not public; hold out training videos instead: --data.train-split 'train[:90%]' "
+            "--data.val-split 'train[90%:]'"
         )
-    return held
+    require_present(index, allow_missing=recipe.eval.allow_missing)
+    return index
 
 
 def training_clips(index: VideoIndex, recipe: Recipe) -> ClipDataset:
@@ -119,10 +111,12 @@ def with_classes_of(recipe: Recipe, index: VideoIndex) -> Recipe:
     return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, num_classes=found))
 
 
-def starting_model(recipe: Recipe) -> Segmenter:
+def starting_model(recipe: Recipe, classes: Sequence[str] = ()) -> Segmenter:
     """The segmenter with its initial weights, the same for a recipe and its twin.
 
-    What they share is taken from the twin, which draws no random numbers for predictor or auxiliary
+    classes: names of those that the data has, for `class_head` coco.
+
+    What both share is taken from the twin, which draws no random numbers for predictor or auxiliary
     head, so that for one seed both start with the same values there.
     """
     seed = recipe.run.seed
@@ -138,7 +132,11 @@ def starting_model(recipe: Recipe) -> Segmenter:
     if recipe.init and recipe.init != "imagenet1k":
         source = weights_file(recipe.init) if Path(recipe.init).is_dir() else recipe.init
         report = load_initial(
-            model, source, architecture=recipe.model.encoder, class_head=recipe.class_head
+            model,
+            source,
+            architecture=recipe.model.encoder,
+            class_head=recipe.class_head,
+            classes=classes,
         )
         _log.info("%s", report)
     return model

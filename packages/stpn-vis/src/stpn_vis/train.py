@@ -43,7 +43,7 @@ from stpn_vis.config_checks import check_recipe
 from stpn_vis.evaluate import evaluate
 from stpn_vis.run_state import MAY_CHANGE, prepare
 from stpn_vis.segmenter import Segmenter
-from stpn_vis.start import training_and_validation, training_clips, with_classes_of
+from stpn_vis.start import open_videos, training_clips, validation_index, with_classes_of
 from stpn_vis.weights import save_segmenter
 
 _log = logging.getLogger(__name__)
@@ -77,11 +77,12 @@ def train(recipe: Recipe, out: str | Path, *, resume: str = "auto") -> int:
 
 
 def _train(recipe: Recipe, run: RunDir | None, world: World, stop: StopFlag, resume: str) -> int:
-    index, validation = training_and_validation(recipe)
+    index = open_videos(recipe.data.root, recipe.data.train_split, recipe.data.format)
     recipe = with_classes_of(recipe, index)
+    validation = validation_index(recipe, index.classes)
     clips = training_clips(index, recipe)
     state = broadcast_value(continue_run(run, recipe, resume, may_change=MAY_CHANGE))
-    training = prepare(recipe, world, len(clips), resumed=state is not None)
+    training = prepare(recipe, world, len(clips), index.classes, resumed=state is not None)
     step = training.restore(state, world) if state else 0
     loss_of = loss_module(training.model, world)
     optim = recipe.optim
