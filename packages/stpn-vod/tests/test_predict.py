@@ -19,6 +19,7 @@ from torch import Tensor
 from stpn_core.cli import main
 from stpn_core.errors import InputError, StpnError
 from stpn_core.testing.children import Counter, ended, fork, until, wait
+from stpn_data import video_reading
 from stpn_data.errors import DataError
 from stpn_data.video import open_video
 from stpn_data.video_write import write_video
@@ -245,7 +246,7 @@ def interrupt(
                 taken.add()
                 yield frame
 
-        module.taken = counted
+        module.taken = video_reading.taken = counted
         command = ["vod", "predict", str(source), "--out", str(out), "--policy", policy]
         return main([*command, *flags])
 

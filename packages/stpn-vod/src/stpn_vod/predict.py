@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 from tqdm import tqdm
 
 from stpn_core.errors import InputError, StpnError
 from stpn_core.training import StopFlag
-from stpn_data.support import Policy, UniformPolicy, parse_policy, uniform
+from stpn_data.support import Policy, UniformPolicy, parse_policy
 from stpn_data.transforms import EvalResize
-from stpn_data.video import VideoFrame, VideoSource, open_video
+from stpn_data.video import VideoSource, open_video
+from stpn_data.video_reading import Asked, Stopped, expected_frames, spread, taken
 from stpn_data.video_write import write_video
 from stpn_vod.config_checks import check_predict
 from stpn_vod.draw import draw_detections
@@ -29,21 +29,6 @@ from stpn_vod.records import as_record as as_record
 from stpn_vod.stream import FrameResult, detect_frames
 from stpn_vod.tracks import track_frames
 from stpn_vod.tracks.assign import require_lap
-
-Asked = Callable[[], bool]
-"""Whether the user has asked to stop."""
-
-
-class Stopped(Exception):
-    """The user asked to stop; goes through the stream, so that it does not finish its frames."""
-
-
-class Frames(Protocol):
-    """A video that can be read more than once, such as a `VideoSource`."""
-
-    @property
-    def length_hint(self) -> int | None: ...
-    def __iter__(self) -> Iterator[VideoFrame]: ...
 
 
 @dataclass(frozen=True)
@@ -149,45 +134,11 @@ def support_policy(config: PredictConfig) -> Policy:
     return parse_policy("uniform", count=config.count)
 
 
-def taken(video: Iterable[VideoFrame], most: int, asked: Asked) -> Iterator[VideoFrame]:
-    """The first `most` frames, all for 0. Raises Stopped at the next frame once `asked` is true."""
-    for frame in itertools.islice(video, most or None):
-        if asked():
-            raise Stopped
-        yield frame
-
-
-def spread(video: Frames, count: int, most: int, asked: Asked) -> list[Tensor]:
-    """`count` frames spread over the first `most` frames (0: the whole video), all of one size.
-
-    Two passes, since no container's length can be trusted. Raises Stopped as `taken` does.
-    """
-    frames = tqdm(
-        taken(video, most, asked), desc="count frames", unit="frame", total=_length(video, most)
-    )
-    places = uniform(sum(1 for _ in frames), count)
-    wanted = set(places)
-    chosen: dict[int, Tensor] = {}
-    for frame in taken(video, most, asked):
-        if frame.index in wanted:
-            chosen[frame.index] = frame.image.clone()
-        if len(chosen) == len(wanted):
-            break
-    there = [chosen[i] for i in places if i in chosen]
-    return [image for image in there if image.shape == there[0].shape]
-
-
 def _shown(
     results: Iterable[FrameResult], video: VideoSource, config: PredictConfig
 ) -> Iterator[FrameResult]:
-    total = _length(video, config.max_frames)
+    total = expected_frames(video, config.max_frames)
     yield from tqdm(results, desc=video.name, unit="frame", total=total)
-
-
-def _length(video: Frames, most: int) -> int | None:
-    if video.length_hint is None:
-        return most or None
-    return min(video.length_hint, most or video.length_hint)
 
 
 def _written(
