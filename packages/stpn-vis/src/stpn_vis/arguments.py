@@ -11,6 +11,7 @@ import tyro
 
 from stpn_core.command import parse_flags
 from stpn_vis.config import EvalConfig, Format, Recipe
+from stpn_vis.predict_config import PredictConfig
 
 T = TypeVar("T")
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -53,6 +54,21 @@ class EvalArguments:
     timeout: float = 300.0
     """Seconds after which a rank that hears nothing from the others gives up."""
     eval: Annotated[EvalConfig, tyro.conf.arg(name="")] = field(default_factory=EvalConfig)
+
+
+@dataclass(frozen=True)
+class PredictArguments:
+    """Draw masks on a video."""
+
+    input: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="INPUT")]]
+    """Video file, folder of frames, or a quoted pattern such as 'walk/*.jpg'."""
+    weights: Path
+    """Weights file or run directory."""
+    out: Path
+    """Folder for instances.jsonl, results.json and annotated.mp4."""
+    device: str = "auto"
+    """`auto` takes CUDA where there is one."""
+    config: Annotated[PredictConfig, tyro.conf.arg(name="")] = field(default_factory=PredictConfig)
 
 
 @dataclass(frozen=True)

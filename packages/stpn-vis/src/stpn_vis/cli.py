@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from stpn_core.command import Verb, list_recipes, read_text, run_verb, show_notes
@@ -75,6 +76,25 @@ def evaluate(argv: Sequence[str]) -> int:
     return run(arguments)
 
 
+def predict(argv: Sequence[str]) -> int:
+    """Draw masks on a video, folder or glob: `stpn vis predict INPUT --weights W --out DIR`."""
+    from stpn_vis.arguments import PredictArguments, parse
+
+    arguments = parse(PredictArguments, argv, "predict")
+
+    from stpn_core.training import choose_device
+    from stpn_vis.model_file import load_trained
+    from stpn_vis.predict import predict as run
+
+    segmenter = load_trained(arguments.weights, choose_device(arguments.device))
+    summary = run(segmenter, arguments.input, arguments.out, arguments.config)
+    for problem in summary.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    state = "stopped early" if summary.exit_code else f"video {summary.status}"
+    print(f"{summary.frames} frames ({state}), {summary.objects} objects -> {arguments.out}")
+    return summary.exit_code
+
+
 def demo(argv: Sequence[str]) -> int:
     """Synthesise occluded look-alikes, train STPN and its twin, and report who wins."""
     from stpn_vis.arguments import DemoArguments, parse
@@ -89,6 +109,7 @@ def demo(argv: Sequence[str]) -> int:
 VERBS: dict[str, Verb] = {
     "train": train,
     "eval": evaluate,
+    "predict": predict,
     "demo": demo,
     "recipes": recipes,
 }

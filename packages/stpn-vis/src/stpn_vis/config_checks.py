@@ -10,6 +10,7 @@ from __future__ import annotations
 from stpn_core.settings import number_faults, refuse
 from stpn_core.training.config import optim_faults, run_faults
 from stpn_vis.config import EvalConfig, Recipe
+from stpn_vis.predict_config import PredictConfig
 
 _COUNTS = ("data.workers", "data.support_count")
 _POSITIVE = ("data.worker_timeout", "data.draws", "model.num_queries", "model.points")
@@ -19,6 +20,7 @@ _SHARES = (
     "data.support_swap", "model.drop_path", "model.importance", "model.no_object_weight",
 )  # fmt: skip
 _EVAL_POSITIVE = ("short_side", "long_side", "count", "stride", "batch_size", "top")
+_PREDICT_POSITIVE = ("short_side", "long_side", "count", "stride", "most")
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -44,6 +46,16 @@ def check_recipe(recipe: Recipe) -> None:
 def check_eval(config: EvalConfig) -> None:
     """Raise InputError with a line for every number of `config` that cannot work."""
     refuse("evaluation", _eval_faults(config))
+
+
+def check_predict(config: PredictConfig) -> None:
+    """Raise InputError with a line for every number of `config` that cannot work."""
+    faults = [
+        *number_faults(config, _PREDICT_POSITIVE, "1 or more", lambda x: x >= 1),
+        *number_faults(config, ["max_frames"], "0 or more", lambda x: x >= 0),
+        *number_faults(config, ["score"], "from 0 to 1", lambda x: 0 <= x <= 1),
+    ]
+    refuse("prediction", faults)
 
 
 def _eval_faults(config: EvalConfig) -> list[str]:
