@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from stpn_data.readers import open_dataset
 from stpn_vod.boxes import iou
 from stpn_vod.detections import Detections
 from stpn_vod.link_config import LinkConfig
@@ -82,3 +83,28 @@ def test_few_switches(monkeypatch: pytest.MonkeyPatch):
     assert share > share_strong + 0.1
     assert strong_only > ours
     assert still > 5 * ours
+
+
+@pytest.mark.parametrize(("split", "video"), [("train", "pets09"), ("val", "Jogging")])
+def test_people_on_real_footage_keep_their_numbers(shared, split, video):
+    """Annotated boxes, one in ten left out and the others moved by 5 % of their sides."""
+    index = open_dataset(shared / "data" / "vid_own_classes", split)
+    number = next(
+        v for v in range(index.num_videos) if video in index.frame_name(index.frames_of(v)[0])
+    )
+    rng, state, numbers = np.random.default_rng(0), start_tracks(), dict[int, set[int]]()
+    for i in index.frames_of(number):
+        rows = np.arange(index.box_start[i], index.box_start[i + 1])
+        rows = rows[rng.random(len(rows)) > 0.1]
+        boxes = index.boxes[rows]
+        moved = boxes + rng.normal(0, 0.05, boxes.shape) * np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+        found = Detections(
+            torch.from_numpy(moved).float(),
+            torch.full((len(rows),), 0.9),
+            torch.from_numpy(index.labels[rows].astype(np.int64)),
+        )
+        ids, state = link(state, found)
+        for person, track in zip(index.tracks[rows].tolist(), ids.tolist(), strict=True):
+            numbers.setdefault(person, set()).add(track)
+    assert len(numbers) >= 2
+    assert sorted(numbers.values(), key=min) == [{i + 1} for i in range(len(numbers))]
