@@ -130,7 +130,7 @@ class Browser:
         for event in self.events:
             params = event.get("params", {})
             if event.get("method") == "Runtime.exceptionThrown":
-                said.append(json.dumps(params["exceptionDetails"])[:300])
+                said.append(json.dumps(params["exceptionDetails"])[:1000])
             if event.get("method") == "Log.entryAdded" and params["entry"]["level"] == "error":
                 said.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
         return said

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
+from stpn_core.testing.children import until
 
 from .browser import Browser, find_browser, launched
 from .conftest import FRAMES, Client
@@ -178,15 +179,12 @@ def test_downloads(page, clip, tmp_path):
         page.until("document.querySelector('#save-state').textContent === 'Saved.'")
         page.evaluate("document.querySelector('#save-state').textContent = ''")
     names = [f"{clip.stem}.detections.jsonl", f"{clip.stem}.annotated.mp4"]
-    page.until(f"{json.dumps(names)}.length === 2")
-    from stpn_core.testing.children import until
-
     assert until(lambda: all((tmp_path / name).is_file() for name in names), 60)
     lines = (tmp_path / names[0]).read_text().splitlines()
     assert len(lines) == 3 * FRAMES
 
 
-@pytest.mark.parametrize("width", [360, 768, 1360])
+@pytest.mark.parametrize("width", [360, 1360])
 def test_nothing_is_wider_than_the_window(page, clip, width, tmp_path):
     page.resize(width, 800, mobile=width < 500)
     try:

@@ -9,11 +9,12 @@ something needs a header that a page cannot send to another site without being a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from email.message import Message
 
 HEADER = "X-Stpn-App"
 
 
-def refusal(method: str, path: str, headers: Mapping[str, str], port: int) -> str:
+def refusal(method: str, path: str, headers: Mapping[str, str] | Message, port: int) -> str:
     """Why a request is refused, or nothing."""
     hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
     if port == 80:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
+from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +28,7 @@ class Refused(Exception):
         self.status = status
 
 
-def receive(body: Body, headers: Mapping[str, str], name: str, folder: Path, most: int) -> Path:
+def receive(body: Body, headers: Mapping[str, str] | Message, name: str, folder: Path, most: int) -> Path:
     """Write a request's body into `folder`, which is made, and return the file.
 
     Of the `name` that the browser gave only the ending is used. Raises Refused, and leaves nothing,
@@ -56,7 +57,7 @@ def receive(body: Body, headers: Mapping[str, str], name: str, folder: Path, mos
     return path
 
 
-def _length(headers: Mapping[str, str], most: int) -> int:
+def _length(headers: Mapping[str, str] | Message, most: int) -> int:
     text = headers.get("Content-Length", "")
     if "Transfer-Encoding" in headers or not re.fullmatch(r"[0-9]{1,15}", text):
         raise Refused(HTTPStatus.LENGTH_REQUIRED, "an upload must say its length in bytes")
