@@ -63,13 +63,10 @@ class Geometry:
 
     def masks(self, masks: Tensor) -> Tensor:
         """Masks uint8 (n, H, W) to uint8 (n, *size): each pixel takes the one that its middle falls
-        on, as Pillow's NEAREST and so detectron2 do.
+        on, exactly as Pillow's NEAREST does and so detectron2.
         """
         top, left, height, width = self.crop
-        rows, columns = (
-            (2 * torch.arange(new) + 1) * old // (2 * new)
-            for old, new in zip(self.canvas, self.size, strict=True)
-        )
+        rows, columns = (_nearest(*sides) for sides in zip(self.canvas, self.size, strict=True))
         inside = (rows < height)[:, None] & (columns < width)
         out = masks.index_select(1, top + rows.clamp(max=height - 1))
         out = out.index_select(2, left + columns.clamp(max=width - 1))
@@ -93,6 +90,14 @@ class Geometry:
         placed = torch.stack([x1, y1, x2, y2], 1)
         enough = (x2 - x1 >= min_side) & (y2 - y1 >= min_side)
         return PlacedBoxes(placed[enough], kept[enough])
+
+
+def _nearest(old: int, new: int) -> Tensor:
+    """(new,) the pixel of `old` ones that each of `new` ones takes."""
+    steps = np.full(new, old / new)
+    steps[0] /= 2
+    places = np.cumsum(steps).astype(np.int64)  # summed up as Pillow does: it decides ties
+    return torch.from_numpy(places.clip(max=old - 1))
 
 
 def mask_boxes(masks: Tensor) -> Tensor:
