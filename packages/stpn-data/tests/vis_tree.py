@@ -83,11 +83,12 @@ def content(form: str = "uncompressed") -> dict[str, Any]:
 
 def write_frames(folder: Path) -> None:
     """Frames of both videos below `folder`."""
-    for name, tracks in (("a", (2, 4)), ("b", (1,))):
+    visible = {"a": ((2,), (2, 4), (2, 4), (2,)), "b": ((), (1,), (1,))}
+    for name in LENGTHS:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for t in range(LENGTHS[name]):
             frame = np.full((SIZE[1], SIZE[0], 3), 10 * t, np.uint8)
-            for track in tracks:
+            for track in visible[name][t]:
                 frame[rectangle_mask(track, t) > 0] = 255
             Image.fromarray(frame).save(folder / name / f"{5 * t:05d}.png")
 
