@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -41,8 +42,9 @@ def main(argv: Sequence[str]) -> int:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="stpn convert",
-        description="Read a torch (.pth) or safetensors checkpoint of another codebase, check it "
-        "(nothing in it is run), bring its weights to STPN's names and write safetensors.",
+        description="Read a torch (.pth), pickle (.pkl) or safetensors checkpoint of another "
+        "codebase, check it (nothing in it is run), bring its weights to STPN's names and write "
+        "safetensors.",
     )
     parser.add_argument("input", metavar="IN", help="checkpoint to read")
     parser.add_argument("output", metavar="OUT", help="safetensors file to write")
@@ -89,6 +91,8 @@ def _convert(checkpoint: Checkpoint, layout: From) -> Weights:
     for owner, (state, metadata) in done.items():
         print(f"converted by {owner}")
         _print_groups(checkpoint.state, state)
+        for key in json.loads(metadata.get("left_out", "[]")):
+            print(f"  left out: {key!r}")
         return state, metadata
     conversion = convert_checkpoint(checkpoint.state, layout, where=where)
     _print_conversion(conversion)

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from stpn_core.errors import InputError
+from stpn_core.weights.bare_pickle import read_bare_pickle
 from stpn_core.weights.file_kind import kind_of, regular_file_size
 from stpn_core.weights.header import check_header
 from stpn_core.weights.safetensors_file import read_safetensors
@@ -40,11 +41,12 @@ def read_checkpoint(
     expect_sha256: str | None = None,
     allow_nan: bool = False,
 ) -> Checkpoint:
-    """Read a torch (`torch.save`, zip) or safetensors file that may come from anywhere.
+    """Read a torch (`torch.save`, zip) or safetensors file, or a pickle of arrays, that may come
+    from anywhere.
 
-    Nothing in the file is run, and memory stays within twice its size. Torch files may nest the
-    weights in `state_dict`, `model` or `ema`; the prefixes `module.` and `_orig_mod.` are taken
-    off.
+    Nothing in the file is run, and memory stays within twice its size. Other files than safetensors
+    may nest the weights in `state_dict`, `model` or `ema`; the prefixes `module.` and `_orig_mod.`
+    are taken off.
 
     task: the task the weights must be for, if the file names one. expect_sha256: hex digest that
     the file must have. allow_nan: accept NaN and infinity.
@@ -78,8 +80,10 @@ def _read(
     file: BufferedReader, source: Path, size: int, where: str
 ) -> tuple[dict[str, Tensor], dict[str, str], tuple[str, ...]]:
     file.seek(0)
-    if kind_of(file.read(512), size, where) == "torch":
-        unwrapped = unwrap(read_torch_zip(file, size, where), where)
+    kind = kind_of(file.read(512), size, where)
+    if kind != "safetensors":
+        read = read_torch_zip if kind == "torch" else read_bare_pickle
+        unwrapped = unwrap(read(file, size, where), where)
         return unwrapped.state, unwrapped.metadata, unwrapped.notes
     state, metadata = read_safetensors(file, source, size, where)
     if not state:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from stpn_core.errors import InputError
 
-Kind = Literal["torch", "safetensors"]
+Kind = Literal["torch", "safetensors", "pickle"]
 
 _LEGACY_TORCH = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # torch.save's magic number before 1.6
 _OTHER = (
@@ -68,10 +68,7 @@ def kind_of(head: bytes, size: int, where: str) -> Kind:
         if head.startswith(start):
             raise InputError(f"{where}: {what}")
     if head[:1] == b"\x80" and head[1:2] in (b"\1", b"\2", b"\3", b"\4", b"\5"):
-        raise InputError(
-            f"{where}: refused: a bare pickle (.pkl, or a distributed checkpoint's .metadata). "
-            "Reading one runs whatever is in it; ask for a safetensors or torch.save file"
-        )
+        return "pickle"
     if head[257:262] == b"ustar":
         raise InputError(f"{where}: a tar archive; unpack it first")
     raise InputError(
