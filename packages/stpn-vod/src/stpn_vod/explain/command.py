@@ -34,7 +34,7 @@ PAGE = "explain.html"
 
 
 def run(arguments: ExplainArguments) -> int:
-    """Write `OUT/explain.html`; the same bytes for the same seed on the same machine."""
+    """Write `OUT/explain.html`; on a CPU the same bytes for the same seed."""
     _check(arguments)
     index = open_source(arguments.input, arguments.split, arguments.format)
     annotated = len(index.boxes) > 0

@@ -1,10 +1,13 @@
 """EigenCAM on a feature pyramid: the direction in which its activations vary most over the image.
 
 Muhammad and Yeasin, "Eigen-CAM: Class activation map using principal components" (2020), with the
-two changes that the STPN supplement (sec. 3) makes for detectors: all levels of the pyramid are
-brought to one scale and joined, and a target stands for a chosen box (`box_cam.py`). The numbers are
-those of the `grad-cam` package, whose map is a first principal component too; but a component has no
-sign, and the package leaves it to chance. Here more activation is always hotter.
+first of the two changes that the STPN supplement (sec. 3) makes for detectors: all levels of the
+pyramid are brought to one scale and joined. The second, a target for a chosen box, cannot matter
+here, since EigenCAM reads no target; it does in `box_cam.py`.
+
+The numbers are those of the `grad-cam` package (1.5.7), up to the sign. A principal component has
+none: the package leaves it to its linear algebra, which may well paint everything but the object.
+Here hot is the side on which the chosen boxes lie.
 
 C channels, h x w cells of a map.
 """
@@ -23,9 +26,8 @@ CELLS = 7
 
 def common_stride(pyramid: Features, size: tuple[int, int]) -> int:
     """The stride to bring all levels to, for an image of `size` h, w: that of the coarsest level
-    (64 pixels, the supplement's scale) unless the image is so small that fewer than CELLS cells
-    remain."""
-    fitting = [stride for stride in pyramid.strides if min(size) >= (CELLS - 1) * stride]
+    (64 pixels, the supplement's scale) unless fewer than CELLS cells would remain."""
+    fitting = [stride for stride in pyramid.strides if -(-min(size) // stride) >= CELLS]
     return max(fitting, default=pyramid.strides[0])
 
 
@@ -42,26 +44,35 @@ def joined_levels(pyramid: Features, stride: int, size: tuple[int, int]) -> Tens
     return torch.cat(maps)[:, : -(-size[0] // stride), : -(-size[1] // stride)].cpu()
 
 
-def principal_map(activations: Tensor) -> Tensor:
+def principal_map(activations: Tensor, inside: Tensor | None = None) -> Tensor:
     """Activations (C, h, w) projected on their first principal component over the cells: (h, w).
 
-    Its sign is such that the loadings of the channels sum to more than zero.
+    inside (h, w) from 0 to 1: how far a cell lies in a chosen box; the mean there is made the larger
+    one. None, or where that decides nothing: the loadings of the channels sum to more than zero.
     """
     cells = activations.flatten(1).T.double()
     centred = cells - cells.mean(0)
     _, _, loadings = torch.linalg.svd(centred, full_matrices=False)
-    first = loadings[0]
-    sign = -1.0 if first.sum() < 0 else 1.0
-    return (centred @ first * sign).reshape(activations.shape[1:]).float()
+    projected = centred @ loadings[0]
+    side = loadings[0].sum()
+    if inside is not None and 0 < inside.sum() < inside.numel():
+        share = inside.flatten().double()
+        side = (projected @ share) / share.sum() - (projected @ (1 - share)) / (1 - share).sum()
+    return (projected * (-1 if side < 0 else 1)).reshape(activations.shape[1:]).float()
 
 
-def eigen_cam(pyramid: Features, size: tuple[int, int], stride: int = 0) -> Tensor:
+def eigen_cam(
+    pyramid: Features, size: tuple[int, int], boxes: Tensor | None = None, stride: int = 0
+) -> Tensor:
     """Heat (h, w) from 0 to 1 of a frame of `size` h, w, for a pyramid of batch size 1.
 
-    It knows nothing of classes and boxes. stride: of the cells; 0 for `common_stride`.
+    It knows nothing of classes. boxes (n, 4) in network pixels decide the sign alone. stride: of
+    the cells; 0 for `common_stride`.
     """
-    heat = principal_map(joined_levels(pyramid, stride or common_stride(pyramid, size), size))
-    return to_unit(heat.clamp(min=0))
+    stride = stride or common_stride(pyramid, size)
+    joined = joined_levels(pyramid, stride, size)
+    inside = None if boxes is None else coverage(boxes, size, stride)
+    return to_unit(principal_map(joined, inside).clamp(min=0))
 
 
 def to_unit(heat: Tensor) -> Tensor:
@@ -76,11 +87,19 @@ def heat_inside(
 
     In network pixels, each pixel with the heat of its cell.
     """
-    inside = box_mask(boxes, size)
     pixels = heat.repeat_interleave(stride, 0).repeat_interleave(stride, 1)
     pixels = pixels[: size[0], : size[1]]
+    inside = box_mask(boxes, size)
     total = float(pixels.sum())
     return (float(pixels[inside].sum()) / total if total else 0.0), float(inside.float().mean())
+
+
+def coverage(boxes: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """(h, w) from 0 to 1: how much of each cell of an image of `size` lies in any of `boxes`."""
+    rows, columns = -(-size[0] // stride), -(-size[1] // stride)
+    padded = torch.zeros(rows * stride, columns * stride)
+    padded[: size[0], : size[1]] = box_mask(boxes, size).float()
+    return padded.unflatten(1, (columns, stride)).unflatten(0, (rows, stride)).mean((1, 3))
 
 
 def box_mask(boxes: Tensor, size: tuple[int, int]) -> Tensor:

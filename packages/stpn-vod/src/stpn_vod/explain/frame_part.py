@@ -65,6 +65,7 @@ def explain_frame(
     part = FramePart(
         name=index.frame_name(last.frame.index),
         columns=columns,
+        broad=last.size[1] > 1.2 * last.size[0],
         looks=None if about.look is None else _look(about.look),
         mass=_mass(last, about.mass),
     )
@@ -91,48 +92,47 @@ def _choose(view: View, found: Detections) -> Chosen:
 
 
 def _pictures(view: View, found: Detections, chosen: Chosen, most_boxes: int) -> list[Picture]:
-    image, classes = view.frame.image, view.arm.detector.classes
-    sure = found.above(SCORE)
-    count = min(MOST, len(sure))
-    texts = [
-        f"{classes[label]} {score:.2f}"
-        for label, score in zip(sure.labels.tolist(), sure.scores.tolist(), strict=True)
-    ]
-    colours = [class_colour(label) for label in sure.labels.tolist()]
-    drawn = with_boxes(
-        image, sure.boxes[:count].flip(0), texts[:count][::-1], colours[:count][::-1]
-    )
-    said = f"detections above {SCORE}" if count else f"no detection above {SCORE}"
-    pictures = [Picture(jpeg(drawn), said), _eigen(view, chosen)]
+    pictures = [_detections(view, found), _eigen(view, chosen)]
     for box, label in zip(chosen.boxes[:most_boxes], chosen.labels, strict=False):
         cam = box_cam(view, box, label)
         covers = cam.heat.shape[0] * cam.stride, cam.heat.shape[1] * cam.stride
-        hot = with_boxes(heat_over(image, cam.heat, covers), box[None], [""], [class_colour(label)])
-        said = f"for the {chosen.what} {classes[label]}: score {cam.score:.2f}, IoU {cam.iou:.2f}"
-        pictures.append(Picture(jpeg(hot), said))
+        hot = heat_over(view.frame.image, cam.heat, covers)
+        name = view.arm.detector.classes[label]
+        said = f"for the {chosen.what} {name}: score {cam.score:.2f}, IoU {cam.iou:.2f}"
+        pictures.append(Picture(jpeg(with_boxes(hot, box[None], [class_colour(label)])), said))
     return pictures
+
+
+def _detections(view: View, found: Detections) -> Picture:
+    classes, sure = view.arm.detector.classes, found.above(SCORE)
+    labels, scores = sure.labels.tolist()[:MOST], sure.scores.tolist()[:MOST]
+    drawn = with_boxes(view.frame.image, sure.boxes[:MOST], [class_colour(i) for i in labels])
+    names = [f"{classes[label]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
+    said = ", ".join(names) or f"nothing that scores above {SCORE}"
+    return Picture(jpeg(drawn), f"detected: {said}")
 
 
 def _eigen(view: View, chosen: Chosen) -> Picture:
     stride = common_stride(view.pyramid, view.size)
-    heat = eigen_cam(view.pyramid, view.size, stride)
-    covers = heat.shape[0] * stride, heat.shape[1] * stride
-    hot = heat_over(view.frame.image, heat, covers)
     count = len(chosen.boxes)
-    drawn = with_boxes(hot, chosen.boxes, [""] * count, [GREY] * count)
-    said = f"EigenCAM at {stride} pixels"
+    heat = eigen_cam(view.pyramid, view.size, chosen.boxes if count else None, stride)
+    covers = heat.shape[0] * stride, heat.shape[1] * stride
+    drawn = with_boxes(heat_over(view.frame.image, heat, covers), chosen.boxes, [GREY] * count)
+    said = f"EigenCAM, cells of {stride} pixels"
     if count:
         inside, area = heat_inside(heat, stride, chosen.boxes, view.size)
-        said += f": {inside:.0%} of the heat in the {chosen.what} boxes, which cover {area:.0%}"
+        said += f"; {inside:.0%} of the heat is in the {chosen.what} boxes, which cover {area:.0%}"
     return Picture(jpeg(drawn), said)
 
 
 def _look(found: SupportLook) -> Picture:
-    said = f"A prompt attends to {found.spread:.0f} of {found.tokens} support tokens (by entropy)."
+    said = f"A prompt attends to {found.spread:.0f} of {found.tokens} support tokens (by entropy)"
+    if found.alike is not None:
+        said += f"; the maps of two prompts share {found.alike:.0%}"
     if found.on_objects is not None:
         inside, area = found.on_objects
-        said += f" {inside:.0%} of the attention is on annotated objects, which cover {area:.0%}."
-    return Picture(jpeg(found.picture), said)
+        said += f"; {inside:.0%} of the attention is on annotated objects, which cover {area:.0%}"
+    return Picture(jpeg(found.picture), f"{said}.")
 
 
 def _mass(view: View, found: list[PromptMass] | str) -> Picture | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -22,10 +22,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class FramePart:
-    """One frame: for each detector its pictures, and, if there are any, those of the prompts."""
+    """One frame: for each detector its pictures, and, if there are any, those of the prompts.
+
+    broad: the frame is wider than high, so that fewer pictures fit beside each other.
+    """
 
     name: str
     columns: Sequence[tuple[str, Sequence[Picture]]]
+    broad: bool = False
     looks: Picture | None = None
     mass: Picture | None = None
 
@@ -41,10 +45,8 @@ class Page:
     objects: Picture | None = None
     objects_note: str = ""
     prompts_note: str = ""
-    hard_choice: bool = False
     mass_plot: Picture | None = None
     mass_note: str = ""
-    warnings: Sequence[str] = field(default_factory=tuple)
 
 
 def write_page(path: Path, page: Page) -> None:

@@ -7,15 +7,19 @@ import io
 from collections.abc import Sequence
 
 import matplotlib
+import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional as F
 
 from stpn_vod.draw import draw_boxes
 
-HEIGHT = 256  # pixels of a frame on the page
+HEIGHT = 288  # pixels of a frame on the page
 STRENGTH = 0.7  # how much the hottest colour covers
+WHITE = (255, 255, 255)
+
+Colour = tuple[int, int, int]
 
 
 def heat_over(image: Tensor, heat: Tensor, covers: tuple[int, int]) -> Tensor:
@@ -31,32 +35,39 @@ def heat_over(image: Tensor, heat: Tensor, covers: tuple[int, int]) -> Tensor:
     return (image + (colours - image) * STRENGTH * fine.sqrt()).round().clamp(0, 255).byte()
 
 
-def enlarged(image: Tensor, boxes: Tensor, height: int = HEIGHT) -> tuple[Tensor, Tensor]:
-    """uint8 (3, h, w) and its boxes (n, 4) at `height` pixels, ratio kept."""
+def scaled(image: Tensor, height: int) -> Tensor:
+    """uint8 (3, h, w) at `height` pixels, ratio kept."""
     factor = height / image.shape[1]
     size = (height, max(1, round(image.shape[2] * factor)))
+    shrinks = factor < 1
     large = F.interpolate(
-        image[None].float(), size, mode="bilinear", antialias=factor < 1, align_corners=False
+        image[None].float(), size, mode="bilinear", antialias=shrinks, align_corners=False
     )
-    return large[0].round().clamp(0, 255).byte(), boxes * factor
+    return large[0].round().clamp(0, 255).byte()
 
 
-def with_boxes(
-    image: Tensor,
-    boxes: Tensor,
-    texts: Sequence[str],
-    colours: Sequence[tuple[int, int, int]],
-    height: int = HEIGHT,
-) -> Tensor:
-    """The enlarged image with its boxes (n, 4), given in its own pixels."""
-    large, scaled = enlarged(image, boxes, height)
-    return draw_boxes(large, list(zip(scaled.tolist(), texts, colours, strict=True)))
+def with_boxes(image: Tensor, boxes: Tensor, colours: Sequence[Colour]) -> Tensor:
+    """The image at HEIGHT with its boxes (n, 4), given in its own pixels, the first on top."""
+    picture = Image.fromarray(scaled(image, HEIGHT).permute(1, 2, 0).contiguous().numpy())
+    pen = ImageDraw.Draw(picture)
+    factor = HEIGHT / image.shape[1]
+    for box, colour in reversed(list(zip(boxes.tolist(), colours, strict=True))):
+        corners = [side * factor for side in box]
+        if corners[2] >= corners[0] and corners[3] >= corners[1]:  # Pillow refuses others
+            pen.rectangle(corners, outline=colour, width=3)
+    return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)
+
+
+def labelled(image: Tensor, text: str, height: int) -> Tensor:
+    """The image at `height` with a few words in its corner."""
+    return draw_boxes(scaled(image, height), [((0, 0, 0, 0), text, WHITE)])
 
 
 def rows_of(pictures: Sequence[Sequence[Tensor]], gap: int = 3) -> Tensor:
     """Pictures (3, h, w) of one size, row by row, with white between them."""
     rows = [
-        torch.cat([F.pad(p, (0, gap, 0, gap), value=255) for p in row], dim=2) for row in pictures
+        torch.cat([F.pad(picture, (0, gap, 0, gap), value=255) for picture in row], dim=2)
+        for row in pictures
     ]
     width = max(row.shape[2] for row in rows)
     return torch.cat([F.pad(row, (0, width - row.shape[2]), value=255) for row in rows], dim=1)

@@ -32,7 +32,7 @@ def scatter(rows: Sequence[Sequence[Panel]], classes: Sequence[str]) -> bytes:
     columns = max(map(len, rows))
     present = sorted({int(label) for row in rows for panel in row for label in panel.labels})
     legend_rows = -(-len(present) // 6)
-    height = 3.4 * len(rows) + 0.28 * legend_rows
+    height = 2.9 * len(rows) + 0.28 * legend_rows
     figure, axes = plt.subplots(
         len(rows), columns, figsize=(3.9 * columns, height), layout="constrained", squeeze=False
     )
@@ -40,15 +40,11 @@ def scatter(rows: Sequence[Sequence[Panel]], classes: Sequence[str]) -> bytes:
         for panel, axis in zip(row, line, strict=False):
             for label in present:
                 mine = panel.points[panel.labels == label]
-                colour = tuple(c / 255 * 0.88 for c in class_colour(label))
-                axis.scatter(*mine.T, s=9, color=colour, linewidths=0)
+                axis.scatter(*mine.T, s=9, color=_colour(label), linewidths=0)
             axis.set_title(panel.title, fontsize=9)
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_color("#bbb")
-    marks = [
-        plt.Line2D([], [], ls="", marker="o", color=tuple(c / 255 * 0.88 for c in class_colour(i)))
-        for i in present
-    ]
+    marks = [plt.Line2D([], [], ls="", marker="o", color=_colour(label)) for label in present]
     names = [classes[i] for i in present]
     figure.legend(
         marks,
@@ -81,6 +77,12 @@ def mass_by_block(frames: Sequence[Sequence[PromptMass]]) -> bytes:
     axis.legend(frameon=False, fontsize=8)
     axis.spines[["top", "right"]].set_visible(False)
     return _png(figure)
+
+
+def _colour(label: int) -> tuple[float, float, float]:
+    """The colour of a class in pictures, darker: on white."""
+    red, green, blue = (0.88 * part / 255 for part in class_colour(label))
+    return red, green, blue
 
 
 def _png(figure: Figure) -> bytes:

@@ -13,28 +13,29 @@ from torch import Tensor
 from stpn_core.errors import InputError
 from stpn_core.explain import PromptMass, prompt_mass, support_weights
 from stpn_data.sequence import EvalVideo
-from stpn_vod.draw import draw_boxes
 from stpn_vod.explain.eigen_cam import box_mask
-from stpn_vod.explain.picture import enlarged, heat_over, rows_of
+from stpn_vod.explain.picture import heat_over, labelled, rows_of
 from stpn_vod.explain.view import View
-from stpn_vod.network_input import PAD_TO
 
-SMALL = 88  # pixels of a support frame's height
+SUPPORT_HEIGHT = 88  # pixels of a support frame
+BLOCK_HEIGHT = 150  # and of the frame that stands for a block
 PER_ROW = 6  # blocks
-WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True, eq=False)
 class SupportLook:
-    """picture uint8: support frames in columns, prompts in rows; tokens: number of support tokens;
+    """picture uint8: support frames in columns, prompts in rows. tokens: number of support tokens.
+
     spread: how many of them a prompt attends to, as the exponential of its entropy, mean of the
-    prompts; on_objects: share of the attention inside annotated boxes and the area that they cover,
-    None if no support frame has any.
+    prompts. alike: what the maps of two prompts share, mean of the pairs, 1 if all are the same;
+    None for a single prompt. on_objects: share of the attention inside annotated boxes and of the
+    support frames that they cover; None if no support frame has any.
     """
 
     picture: Tensor
     tokens: int
     spread: float
+    alike: float | None
     on_objects: tuple[float, float] | None
 
 
@@ -48,19 +49,22 @@ def support_look(view: View, video: EvalVideo) -> SupportLook | None:
     if found is None:
         return None
     weights = found[0].cpu()  # (P, K, h, w)
-    frames = [video.frame(t) for t in video_places(view, video)]
+    frames = [video.frame(t) for t in _readable(view, video)]
     flat = weights.flatten(1)
     entropy = -(flat * flat.clamp(min=1e-12).log()).sum(1)
     masks = [
-        box_mask(torch.from_numpy(f.annotation.boxes) * torch.tensor([*f.scale, *f.scale]), size)
-        for f in frames
-        for size in [(f.image.shape[1], f.image.shape[2])]
+        box_mask(
+            torch.from_numpy(frame.annotation.boxes) * torch.tensor([*frame.scale, *frame.scale]),
+            (frame.image.shape[1], frame.image.shape[2]),
+        )
+        for frame in frames
     ]
     return SupportLook(
-        picture=_montage(view, [f.image for f in frames], weights),
+        picture=_montage(view, [frame.image for frame in frames], weights),
         tokens=flat.shape[1],
         spread=float(entropy.exp().mean()),
-        on_objects=_on_objects(weights, masks) if any(m.any() for m in masks) else None,
+        alike=_alike(flat),
+        on_objects=_on_objects(view, weights, masks) if any(m.any() for m in masks) else None,
     )
 
 
@@ -78,16 +82,19 @@ def mass_picture(view: View, found: list[PromptMass]) -> Tensor:
     """uint8: the frame once for each block, hot where tokens give their prompts much attention; one
     scale for all blocks."""
     most = max(float(one.mass.max()) for one in found)
-    cells = []
-    for one in found:
-        covers = _covers(view.image.shape[2], view.image.shape[3], one.mass)
-        hot = heat_over(view.frame.image, one.mass / max(most, 1e-12), covers)
-        cells.append(_labelled(hot, f"{one.block[6:] if one.block[0] == 's' else one.block}"))
+    cells = [
+        labelled(
+            heat_over(view.frame.image, one.mass / max(most, 1e-12), _covers(view, one.mass)),
+            one.block,
+            BLOCK_HEIGHT,
+        )
+        for one in found
+    ]
     return rows_of([cells[i : i + PER_ROW] for i in range(0, len(cells), PER_ROW)])
 
 
-def video_places(view: View, video: EvalVideo) -> list[int]:
-    """Places of the support frames that were looked at; the nearest one where a file is missing."""
+def _readable(view: View, video: EvalVideo) -> list[int]:
+    """Places of the support frames as they were read: the nearest one where a file is missing."""
     missing = set(video.missing())
     there = [t for t in range(len(video)) if t not in missing]
     return [t if t not in missing else min(there, key=lambda o: abs(o - t)) for t in view.support]
@@ -95,16 +102,16 @@ def video_places(view: View, video: EvalVideo) -> list[int]:
 
 def _montage(view: View, frames: list[Tensor], weights: Tensor) -> Tensor:
     here = view.frame.t
-    names = [f"{t - here:+d}" if t != here else "this frame" for t in view.support]
-    rows = [[_labelled(f, name) for f, name in zip(frames, names, strict=True)]]
-    height, width = view.image.shape[2:]
+    names = [f"{t - here:+d}" if t != here else "itself" for t in view.support]
+    rows = [[labelled(f, name, SUPPORT_HEIGHT) for f, name in zip(frames, names, strict=True)]]
     for maps in weights:
         top = maps.max().clamp(min=1e-12)
         rows.append(
             [
-                _labelled(
-                    heat_over(frame, heat / top, _covers(height, width, heat)),
+                labelled(
+                    heat_over(frame, heat / top, _covers(view, heat)),
                     f"{100 * float(heat.sum()):.0f} %",
+                    SUPPORT_HEIGHT,
                 )
                 for frame, heat in zip(frames, maps, strict=True)
             ]
@@ -112,25 +119,34 @@ def _montage(view: View, frames: list[Tensor], weights: Tensor) -> Tensor:
     return rows_of(rows)
 
 
-def _covers(height: int, width: int, cells: Tensor) -> tuple[int, int]:
+def _covers(view: View, cells: Tensor) -> tuple[int, int]:
     """Pixels that a map of cells stands for: the padded image, or a little more where the last
     cells reach beyond it."""
-    return -(-height // len(cells)) * len(cells), -(-width // cells.shape[1]) * cells.shape[1]
+    height, width = view.image.shape[2:]
+    rows, columns = cells.shape
+    return -(-height // rows) * rows, -(-width // columns) * columns
 
 
-def _labelled(image: Tensor, text: str) -> Tensor:
-    large, _ = enlarged(image, torch.zeros(0, 4), SMALL)
-    return draw_boxes(large, [((0, 0, 0, 0), text, WHITE)])
+def _alike(flat: Tensor) -> float | None:
+    """Prompts (P, tokens): sum of the smaller weight of each token, mean of the pairs."""
+    if len(flat) < 2:
+        return None
+    first, second = torch.triu_indices(len(flat), len(flat), 1)
+    return float(torch.minimum(flat[first], flat[second]).sum(1).mean())
 
 
-def _on_objects(weights: Tensor, masks: list[Tensor]) -> tuple[float, float]:
-    """Attention of each token is spread evenly over the pixels of the frame that it stands for."""
+def _on_objects(view: View, weights: Tensor, masks: list[Tensor]) -> tuple[float, float]:
+    """A token's attention is spread evenly over the pixels of the frame that it stands for."""
+    height, width = _covers(view, weights[0, 0])
     inside, area = 0.0, 0.0
     for heat, mask in zip(weights.mean(0), masks, strict=True):
-        height, width = (-(-side // PAD_TO) * PAD_TO for side in mask.shape)
-        padded = torch.zeros(_covers(height, width, heat))
-        padded[: mask.shape[0], : mask.shape[1]] = mask.float()
-        cells = padded.unflatten(1, (heat.shape[1], -1)).unflatten(0, (heat.shape[0], -1))
-        inside += float((cells.mean((1, 3)) * heat).sum())
+        rows, columns = heat.shape
+        there, hit = torch.zeros(2, height, width)
+        there[: mask.shape[0], : mask.shape[1]] = 1
+        hit[: mask.shape[0], : mask.shape[1]] = mask.float()
+        cells = [
+            m.unflatten(1, (columns, -1)).unflatten(0, (rows, -1)).sum((1, 3)) for m in (hit, there)
+        ]
+        inside += float((cells[0] / cells[1].clamp(min=1) * heat).sum())
         area += float(mask.float().mean())
     return inside, area / len(masks)

@@ -37,12 +37,12 @@ def embed(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
+    if not np.ptp(features, axis=0).any():  # nothing varies, and both would divide by that
+        return np.zeros((len(features), 2), np.float32)
     with threadpool_limits(1):
         centred = features - features.mean(0)
         count = min(COMPONENTS, len(features) - 1, features.shape[1])
         reduced = PCA(count, svd_solver="full").fit_transform(centred)
-        if not np.ptp(reduced):  # nothing varies: t-SNE would divide by it
-            return np.zeros((len(features), 2), np.float32)
         perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
         points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
         return points.fit_transform(reduced).astype(np.float32)
