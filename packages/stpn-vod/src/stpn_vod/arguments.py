@@ -62,7 +62,7 @@ class PredictArguments:
     input: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="INPUT")]]
     """Video file, folder of frames, or a quoted pattern such as 'walk/*.jpg'."""
     weights: Path
-    """Weights file or run directory."""
+    """Weights file, run directory, or a folder that `stpn vod export` wrote."""
     out: Path
     """Folder for detections.jsonl and annotated.mp4."""
     device: str = "auto"

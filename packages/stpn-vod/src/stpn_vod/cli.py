@@ -82,6 +82,15 @@ def predict(argv: Sequence[str]) -> int:
 
     arguments = parse(PredictArguments, argv, "predict")
 
+    from stpn_vod.runner.manifest import is_exported
+
+    if is_exported(arguments.weights):  # needs no torch
+        from stpn_vod.runner.command import run as run_exported
+
+        return run_exported(
+            arguments.input, arguments.weights, arguments.out, arguments.config, arguments.device
+        )
+
     from stpn_core.training import choose_device
     from stpn_vod.model_file import load_trained
     from stpn_vod.predict import predict as run
@@ -129,11 +138,24 @@ def explain(argv: Sequence[str]) -> int:
     return run(arguments)
 
 
+def export(argv: Sequence[str]) -> int:
+    """Write a detector as ONNX, checked against torch: `stpn vod export WEIGHTS --out DIR`."""
+    from stpn_vod.arguments import parse
+    from stpn_vod.export.arguments import ExportArguments
+
+    arguments = parse(ExportArguments, argv, "export")
+
+    from stpn_vod.export.command import run
+
+    return run(arguments)
+
+
 VERBS: dict[str, Verb] = {
     "train": train,
     "eval": evaluate,
     "predict": predict,
     "explain": explain,
+    "export": export,
     "app": app,
     "demo": demo,
     "recipes": recipes,

@@ -1,0 +1,129 @@
+"""An export against torch, graph by graph, each fed with what torch gave the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stpn_core import Features
+from stpn_vod.detections import Detections
+from stpn_vod.detector import FasterRCNN
+from stpn_vod.export.graphs import layers_of
+from stpn_vod.runner.found import Found
+from stpn_vod.runner.manifest import Check, Graphs
+from stpn_vod.runner.model import ExportedModel
+from stpn_vod.selsa_detector import support_tokens
+
+FLOOR = 0.05
+"""Detections of lower scores may come and go with the last bit of a score and are not compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Network input (1, 3, H, W) float32 and its size (h, w) before padding; `frames` says whether
+    it is random or real."""
+
+    image: NDArray[np.float32]
+    size: tuple[int, int]
+    frames: str
+
+
+def random_samples(graphs: Graphs, count: int = 2) -> list[Sample]:
+    """Noise, with a margin as padding leaves it."""
+    generator = np.random.default_rng(0)
+    size = graphs.height - min(8, graphs.height // 4), graphs.width - min(16, graphs.width // 4)
+    samples = []
+    for _ in range(count):
+        image = np.zeros((1, 3, graphs.height, graphs.width), np.float32)
+        image[..., : size[0], : size[1]] = generator.standard_normal((1, 3, *size))
+        samples.append(Sample(image, size, "random"))
+    return samples
+
+
+@torch.no_grad()
+def check_graphs(
+    detector: FasterRCNN, exported: ExportedModel, graphs: Graphs, samples: Sequence[Sample]
+) -> list[Check]:
+    """The largest difference of every graph over samples of one kind, which support each other."""
+    size, kind = f"{graphs.height}x{graphs.width}", samples[0].frames
+    largest: dict[str, float] = {}
+    for name, difference in _differences(detector, exported, graphs, samples):
+        largest[name] = max(largest.get(name, 0.0), difference)
+    return [Check(name, size, kind, difference) for name, difference in largest.items()]
+
+
+def _differences(
+    detector: FasterRCNN, exported: ExportedModel, graphs: Graphs, samples: Sequence[Sample]
+) -> Iterator[tuple[str, float]]:
+    stpn = detector.stpn
+    every = []
+    for sample in samples:
+        image = torch.from_numpy(sample.image)
+        features = stpn.encoder(image)
+        tokens = support_tokens(stpn.encoder, features, image)
+        given = exported.encode(graphs, sample.image, None)
+        yield "plain", _relative(features.maps, given)
+        yield "plain", _relative([tokens[0]], [exported.embed(graphs, sample.image)])
+        yield "head", _of_detections(detector, exported, graphs, features, sample)
+        every.append(tokens)
+    if stpn.predictor is None:
+        return
+    for chosen in (every[:1], every):
+        prompts = stpn.predict_prompts(torch.stack(chosen, dim=1))
+        given = exported.prompts(graphs, [tokens[0].numpy() for tokens in chosen])
+        yield "predictor", _relative(layers_of(prompts), given)
+    layers = [np.ascontiguousarray(layer.numpy()) for layer in layers_of(prompts)]
+    for sample in samples:
+        features = stpn.encoder(torch.from_numpy(sample.image), prompts)
+        given = exported.encode(graphs, sample.image, layers)
+        yield "encoder", _relative(features.maps, given)
+        yield "head", _of_detections(detector, exported, graphs, features, sample)
+        found = detector.detect(features, torch.tensor([sample.size]))[0]
+        yield "all together", apart(found, exported.detect(graphs, given, sample.size))
+
+
+def _of_detections(
+    detector: FasterRCNN,
+    exported: ExportedModel,
+    graphs: Graphs,
+    features: Features,
+    sample: Sample,
+) -> float:
+    maps = [np.ascontiguousarray(level.numpy()) for level in features.maps]
+    found = detector.detect(features, torch.tensor([sample.size]))[0]
+    return apart(found, exported.detect(graphs, maps, sample.size))
+
+
+def _relative(expected: Iterable[Tensor], given: Iterable[NDArray[np.float32]]) -> float:
+    """Largest difference in units of the largest value; infinite where one is not finite."""
+    worst = 0.0
+    for tensor, array in zip(expected, given, strict=True):
+        want = tensor.numpy()
+        if want.shape != array.shape or not np.isfinite(array).all():
+            return float("inf")
+        scale = max(float(np.abs(want).max()), 1e-6)
+        worst = max(worst, float(np.abs(want - array).max()) / scale)
+    return worst
+
+
+def apart(expected: Detections, given: Found) -> float:
+    """Largest difference of coordinates (pixels) and scores, each object with its like.
+
+    Infinite if one of them has no like. Objects below FLOOR count only as likes.
+    """
+    boxes = expected.boxes.numpy(), given.boxes
+    scores = expected.scores.numpy(), given.scores
+    labels = expected.labels.numpy(), given.labels
+    worst = 0.0
+    for this, other in ((0, 1), (1, 0)):
+        for i in np.flatnonzero(scores[this] > FLOOR):
+            far = np.abs(boxes[other] - boxes[this][i]).max(axis=1, initial=0.0)
+            far = np.maximum(far, np.abs(scores[other] - scores[this][i]))
+            far = far[labels[other] == labels[this][i]]
+            worst = max(worst, float(far.min(initial=np.inf)))
+    return worst
