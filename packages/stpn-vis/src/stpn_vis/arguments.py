@@ -72,6 +72,28 @@ class PredictArguments:
 
 
 @dataclass(frozen=True)
+class SubmitArguments:
+    """Write results for a benchmark's server, checked; or check some that are there."""
+
+    data: Path
+    """Folder of the data set."""
+    weights: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="WEIGHTS")]] = None
+    """Weights file or run directory."""
+    check: Path | None = None
+    """Only check this zip or results.json."""
+    split: str = "valid"
+    format: Format = "auto"
+    """Layout; `auto` looks at the folder."""
+    out: Path = Path("results.zip")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    device: str = "auto"
+    """`auto` takes CUDA where there is one."""
+    timeout: float = 300.0
+    """Seconds after which a rank that hears nothing from the others gives up."""
+    eval: Annotated[EvalConfig, tyro.conf.arg(name="")] = field(default_factory=EvalConfig)
+
+
+@dataclass(frozen=True)
 class RecipesArguments:
     """List the recipes, or show one completely as JSON, which `stpn vis train` takes, too."""
 

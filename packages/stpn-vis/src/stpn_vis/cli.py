@@ -95,6 +95,17 @@ def predict(argv: Sequence[str]) -> int:
     return summary.exit_code
 
 
+def submit(argv: Sequence[str]) -> int:
+    """Write and check results for a benchmark's server: `stpn vis submit WEIGHTS --data DATA`."""
+    from stpn_vis.arguments import SubmitArguments, parse
+
+    arguments = parse(SubmitArguments, argv, "submit")
+
+    from stpn_vis.submit_command import run
+
+    return run(arguments)
+
+
 def demo(argv: Sequence[str]) -> int:
     """Synthesise occluded look-alikes, train STPN and its twin, and report who wins."""
     from stpn_vis.arguments import DemoArguments, parse
@@ -110,6 +121,7 @@ VERBS: dict[str, Verb] = {
     "train": train,
     "eval": evaluate,
     "predict": predict,
+    "submit": submit,
     "demo": demo,
     "recipes": recipes,
 }
