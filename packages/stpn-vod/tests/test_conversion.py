@@ -66,6 +66,7 @@ def test_released_checkpoint_converts_completely(original):
     )
     assert (config.num_classes, config.fpn_channels, config.fc_channels) == (30, 16, 32)
     assert config.box_stds == (0.2, 0.2, 0.2, 0.2)
+    assert config.pad_to == 16
     assert config.encoder == "swin"
     assert config.arch["depths"] == (2, 1, 1, 1)
     expected = {name: value.shape for name, value in build_detector(config).state_dict().items()}
@@ -200,12 +201,26 @@ def test_single_frame_checkpoint_has_its_own_settings(original, tmp_path):
     )
     config = _config(weights)
     assert config.predictor is None
+    assert config.pad_to == 16  # 30 classes: those of ImageNet VID
     assert config.box_stds == (0.1, 0.1, 0.2, 0.2)
     assert (config.roi_samples, config.roi_low_quality, config.train_proposals) == (512, False, 600)
     save_weights(tmp_path / "single.safetensors", *weights)
     model = load_detector(tmp_path / "single.safetensors")
     assert not model.training
     assert len(model(torch.zeros(1, 3, 64, 64), torch.tensor([[64, 64]]))) == 1
+
+
+def test_a_single_frame_checkpoint_of_other_classes_is_padded_as_mmdet_does(original):
+    state = {
+        key.removeprefix("detector."): tensor
+        for key, tensor in original.items()
+        if key.startswith("detector.")
+    }
+    for name, rows in (("fc_cls", 81), ("fc_reg", 320)):
+        state[f"roi_head.bbox_head.{name}.weight"] = torch.randn(rows, 32)
+        state[f"roi_head.bbox_head.{name}.bias"] = torch.randn(rows)
+    config = _config(_converted(state))
+    assert (config.num_classes, config.pad_to) == (80, 32)
 
 
 def test_average_predictor_converts(original):

@@ -100,6 +100,16 @@ def test_what_does_not_may(part, name, value):
     check_same_run(saved, other, MAY_CHANGE)
 
 
+def test_a_setting_younger_than_the_run_had_its_default():
+    recipe = tiny_recipe("data")
+    saved = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    del saved["model"]["pad_to"]
+    check_same_run(saved, recipe, MAY_CHANGE)
+    other = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, pad_to=16))
+    with pytest.raises(InputError, match=r"model\.pad_to: was 32, now 16"):
+        check_same_run(saved, other, MAY_CHANGE)
+
+
 def test_every_name_in_the_lists_exists():
     flat = dataclasses.asdict(tiny_recipe("data"))
     for name in (*FIXED, *MAY_CHANGE):

@@ -69,7 +69,7 @@ def test_alone_with_the_settings_of_mmtracking(prompted):
     assert (config.head, config.predictor) == ("selsa", None)
     assert config.box_stds == (0.2, 0.2, 0.2, 0.2)
     assert (config.roi_samples, config.roi_low_quality) == (256, True)
-    assert (config.train_proposals, config.test_proposals) == (600, 300)
+    assert (config.train_proposals, config.test_proposals, config.pad_to) == (600, 300, 16)
     assert set(state) == set(build_detector(config).state_dict())
 
 

@@ -57,10 +57,12 @@ def build_detector(config: DetectorConfig, *, pretrained: bool = False) -> Detec
     presence = _presence(config, encoder)
     match config.head:
         case "faster_rcnn":
-            return FasterRCNN(stpn, fpn, rpn, roi, presence=presence)
+            return FasterRCNN(stpn, fpn, rpn, roi, presence=presence, pad_to=config.pad_to)
         case "selsa":
             selsa = SelsaHead(config.fc_channels)
-            return SelsaDetector(stpn, fpn, rpn, roi, selsa, presence=presence)
+            return SelsaDetector(
+                stpn, fpn, rpn, roi, selsa, presence=presence, pad_to=config.pad_to
+            )
         case _:
             raise InputError(f"unknown head {config.head!r}; choose faster_rcnn or selsa")
 

@@ -48,6 +48,9 @@ class DetectorConfig:
     head: Literal["faster_rcnn", "selsa"] = "faster_rcnn"
     """Second stage: each region alone, or regions that look at those of the support frames."""
     num_classes: int = 30
+    pad_to: int = 32
+    """Height and width of a frame are zero-padded to multiples of this, which moves boxes near the
+    border a little; 16 in the released checkpoints."""
     fpn_channels: int = 256
     fc_channels: int = 1024
     box_stds: tuple[float, float, float, float] = RELEASED_STDS

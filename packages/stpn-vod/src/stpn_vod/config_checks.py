@@ -12,6 +12,7 @@ from stpn_core.training.config import optim_faults, run_faults
 from stpn_vod.config import EvalConfig, Recipe
 from stpn_vod.predict_config import PredictConfig
 
+_POSITIVE = ("data.worker_timeout", "model.pad_to")
 _SHARES = (
     "data.flip", "data.crop_probability", "data.degrade", "data.support_dropout",
     "data.support_swap", "model.drop_path",
@@ -26,7 +27,7 @@ def check_recipe(recipe: Recipe) -> None:
     faults = [
         *(f"optim.{fault}" for fault in optim_faults(recipe.optim)),
         *(f"run.{fault}" for fault in run_faults(recipe.run)),
-        *number_faults(recipe, ["data.worker_timeout"], "greater than 0", lambda x: x > 0),
+        *number_faults(recipe, _POSITIVE, "greater than 0", lambda x: x > 0),
         *number_faults(recipe, counts, "0 or more", lambda x: x >= 0),
         *number_faults(recipe, _SHARES, "from 0 to 1", lambda x: 0 <= x <= 1),
         *(f"eval.{fault}" for fault in _eval_faults(recipe.eval)),

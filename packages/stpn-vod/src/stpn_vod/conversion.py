@@ -15,6 +15,9 @@ from stpn_core.weights import convert_checkpoint
 from stpn_vod.build_config import RELEASED_STDS, SINGLE_FRAME_STDS, DetectorConfig
 
 TASK = "vod"
+VID_PAD_TO = 16
+"""Frames are padded to multiples of this in the released configurations for ImageNet VID."""
+VID_CLASSES = 30
 
 _HEADS = (
     (r"neck\.lateral_convs\.(\d+)\.conv\.", r"fpn.lateral.\1."),
@@ -46,9 +49,10 @@ def convert_detector(
     aggregators of mmtracking's SELSA, under ours.
 
     None for anything else, Mask R-CNN included (its encoder is what one starts from). The
-    background is the last class on both sides, so no row moves. Box deviations and sampling are not
-    in such files: with a predictor they are those of the released STPN configuration, with
-    aggregators alone those of mmtracking's SELSA, else the usual single-frame ones. Raises
+    background is the last class on both sides, so no row moves. Box deviations, sampling and padding
+    are not in such files: with a predictor they are those of the released STPN configuration, with
+    aggregators alone those of mmtracking's SELSA, else the usual single-frame ones, padded as for
+    ImageNet VID if there are its 30 classes. Raises
     InputError for a detector with parts unknown here, and for one on a ResNet.
     """
     prefix = "detector." if any(key.startswith("detector.") for key in state) else ""
@@ -121,6 +125,8 @@ def _config_of(state: Mapping[str, Tensor], found: Mapping[str, str]) -> Detecto
     encoder, arch = _named_swin(swin)
     if any(key.startswith("selsa.") for key in state):
         sizes["head"] = "selsa"
+    if predictor or "head" in sizes or sizes["num_classes"] == VID_CLASSES:
+        sizes["pad_to"] = VID_PAD_TO
     if not predictor and "head" in sizes:
         return DetectorConfig(
             encoder, arch, predictor=None, box_stds=RELEASED_STDS, train_proposals=600, **sizes

@@ -30,6 +30,7 @@ class FasterRCNN(nn.Module):
 
     With `stpn.predictor` None, or without support, it is the ordinary single-frame detector.
     presence: auxiliary loss on the prompts while training; None for none.
+    pad_to: what frames are padded to multiples of; not used here, but by whoever prepares them.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class FasterRCNN(nn.Module):
         roi: RoIHead,
         *,
         presence: PromptPresence | None = None,
+        pad_to: int = 32,
     ) -> None:
         super().__init__()
         self.stpn = stpn
@@ -47,6 +49,7 @@ class FasterRCNN(nn.Module):
         self.rpn = rpn
         self.roi = roi
         self.presence = presence
+        self.pad_to = pad_to
 
     @torch.no_grad()
     def forward(

@@ -49,6 +49,7 @@ class SelsaDetector(nn.Module):
         selsa: SelsaHead,
         *,
         presence: PromptPresence | None = None,
+        pad_to: int = 32,
     ) -> None:
         super().__init__()
         self.stpn = stpn
@@ -57,6 +58,7 @@ class SelsaDetector(nn.Module):
         self.roi = roi
         self.selsa = selsa
         self.presence = presence
+        self.pad_to = pad_to
 
     @torch.no_grad()
     def forward(

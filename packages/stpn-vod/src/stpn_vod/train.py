@@ -97,6 +97,7 @@ def _train(recipe: Recipe, run: RunDir | None, world: World, stop: StopFlag, res
             start_batch=step * optim.accumulate,
             group_by_aspect=recipe.data.group_by_aspect,
             timeout=recipe.data.worker_timeout,
+            divisor=recipe.model.pad_to,
         ) as batches,
         open_log(run, step if state else None, tensorboard=recipe.run.tensorboard) as log,
     ):

@@ -134,9 +134,10 @@ def check_same_run(saved: Mapping[str, Any], recipe: Any, may_change: Collection
     """Raise InputError if a resumed run's recipe differs in what decides its weights.
 
     saved: as JSON gave it; recipe: a dataclass with `model`, `data`, `optim` and `run`; may_change:
-    dotted names inside of FIXED that decide nothing, such as where the data lies.
+    dotted names inside of FIXED that decide nothing, such as where the data lies. A setting that the
+    saved recipe does not know is younger than the run, which did what its default does.
     """
-    before, after = _flat(saved), _flat(dataclasses.asdict(recipe))
+    before, after = _flat(_defaults(recipe)) | _flat(saved), _flat(dataclasses.asdict(recipe))
     changed = [
         f"{name}: was {before.get(name)!r}, now {after.get(name)!r}"
         for name in sorted({*before, *after})
@@ -149,6 +150,20 @@ def check_same_run(saved: Mapping[str, Any], recipe: Any, may_change: Collection
             "this run was started with another configuration:\n  " + "\n  ".join(changed[:8]) + "\n"
             "continue it as it was, or choose another --out"
         )
+
+
+def _defaults(recipe: Any) -> dict[str, Any]:
+    """Defaults of the settings of each part of a recipe; options of free form have none."""
+    found: dict[str, Any] = {}
+    for part in dataclasses.fields(recipe):
+        value = getattr(recipe, part.name)
+        if dataclasses.is_dataclass(value):
+            found[part.name] = {
+                field.name: field.default
+                for field in dataclasses.fields(value)
+                if field.default is not dataclasses.MISSING
+            }
+    return found
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

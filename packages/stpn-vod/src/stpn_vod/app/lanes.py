@@ -56,9 +56,10 @@ def lanes_of(detector: TrainedDetector, twin: TrainedDetector | None = None) -> 
 def without_prompts(model: Detector) -> Detector:
     """The same weights, shared, with the prompts left out."""
     stpn = STPN(model.stpn.encoder, None)
+    parts = stpn, model.fpn, model.rpn, model.roi
     if isinstance(model, SelsaDetector):
-        return SelsaDetector(stpn, model.fpn, model.rpn, model.roi, model.selsa).eval()
-    return FasterRCNN(stpn, model.fpn, model.rpn, model.roi).eval()
+        return SelsaDetector(*parts, model.selsa, pad_to=model.pad_to).eval()
+    return FasterRCNN(*parts, pad_to=model.pad_to).eval()
 
 
 def side_by_side(

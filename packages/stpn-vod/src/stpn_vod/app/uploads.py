@@ -28,7 +28,9 @@ class Refused(Exception):
         self.status = status
 
 
-def receive(body: Body, headers: Mapping[str, str] | Message, name: str, folder: Path, most: int) -> Path:
+def receive(
+    body: Body, headers: Mapping[str, str] | Message, name: str, folder: Path, most: int
+) -> Path:
     """Write a request's body into `folder`, which is made, and return the file.
 
     Of the `name` that the browser gave only the ending is used. Raises Refused, and leaves nothing,
