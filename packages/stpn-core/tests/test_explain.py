@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from stpn_core import create_encoder, create_predictor
 from stpn_core.errors import InputError
-from stpn_core.explain import attention_weights, prompt_mass, support_weights
+from stpn_core.explain import attention_weights, prompt_mass, support_weights, token_stride
 from stpn_core.predictors.attention import AttentionPredictor
 from stpn_core.predictors.average import AveragePredictor
 from stpn_core.predictors.transformer import TransformerPredictor
@@ -119,6 +119,16 @@ def test_deep_prompts_share_their_look_and_others_have_none() -> None:
         assert support_weights(predictor_of(name), support) is None
 
 
+def test_the_stride_of_tokens_is_that_of_the_last_layer() -> None:
+    encoder = create_encoder("swin", embed_dim=8, depths=(1, 1, 1), num_heads=(1, 1, 1))
+    short = create_encoder(
+        "swin", embed_dim=8, depths=(1, 1, 1), num_heads=(1, 1, 1), out_indices=(0, 1)
+    )
+    assert token_stride(encoder) == token_stride(short) == 16
+    with torch.no_grad():
+        assert short.embed(torch.zeros(1, 3, 64, 72)).shape[1:3] == (4, 5)
+
+
 def test_prompt_mass_of_the_first_swin_block_by_its_definition() -> None:
     """Window by window, token by token: 11 x 7 tokens are padded to 12 x 9."""
     torch.manual_seed(0)
@@ -156,6 +166,7 @@ def test_even_attention_gives_the_even_share_also_where_windows_shift() -> None:
     found = prompt_mass(encoder, torch.randn(1, 3, 52, 36), torch.randn(1, 4, 8))
     assert [m.block for m in found] == ["stage 1, block 1", "stage 1, block 2", "stage 2, block 1"]
     assert [tuple(m.mass.shape) for m in found] == [(13, 9), (13, 9), (7, 5)]
+    assert [m.stride for m in found] == [4, 4, 8]
     for one in found:
         assert torch.allclose(one.mass, one.even, atol=1e-6)
     assert found[1].even.max() > found[0].even.max()  # the corner sees fewer tokens
@@ -178,6 +189,7 @@ def test_prompt_mass_of_a_vit(name: str) -> None:
     found = prompt_mass(encoder, image, prompts)
     assert [m.block for m in found] == ["block 1", "block 2"]
     assert [tuple(m.mass.shape) for m in found] == [(2, 3), (2, 3)]
+    assert found[0].stride == token_stride(encoder) == 16
     others = 3 + 6 + encoder.body.num_prefix_tokens
     assert torch.allclose(found[0].even, torch.full((2, 3), 3 / others))
     attention: list[Tensor] = attention_weights(lambda: encoder(image, prompts), lambda w: w[0])

@@ -40,7 +40,7 @@ def test_the_look_shows_prompts_by_frames_and_its_numbers(view: View, clip: Eval
     assert found.picture.shape == (3, height * (1 + prompts), height * 4)
     assert found.tokens == tokens
     flat = weights[0].flatten(1)
-    entropy = -(flat * flat.log()).sum(1)
+    entropy = torch.special.entr(flat).sum(1)
     assert found.spread == pytest.approx(float(entropy.exp().mean()), rel=1e-4)
     assert 1 <= found.spread < tokens
     assert found.alike == pytest.approx(float(flat.amin(0).sum()), abs=1e-5)  # of two prompts

@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from stpn_core.explain.attention_weights import attention_weights
 from stpn_core.explain.prompt_mass import PromptMass, prompt_mass
-from stpn_core.explain.support_weights import support_weights
+from stpn_core.explain.support_weights import support_weights, token_stride
 
-__all__ = ["PromptMass", "attention_weights", "prompt_mass", "support_weights"]
+__all__ = ["PromptMass", "attention_weights", "prompt_mass", "support_weights", "token_stride"]

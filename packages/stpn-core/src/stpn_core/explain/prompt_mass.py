@@ -32,10 +32,11 @@ class PromptMass:
 
     mass (H, W) float32: the share of each token's attention that goes to all prompts together, mean
     of the heads. even (H, W): what it would be if the token looked at all it may see alike,
-    P / (P + n); n is smaller where a shifted window meets the border.
+    P / (P + n); n is smaller where a shifted window meets the border. stride: pixels per token.
     """
 
     block: str
+    stride: int
     mass: Tensor
     even: Tensor
 
@@ -78,7 +79,8 @@ def _swin(encoder: SwinEncoder, image: Tensor, prompts: Prompts) -> list[PromptM
             window, shift = block.window_size[0], block.shift_size[0]
             windows = next(found).unflatten(0, (-1, -(-width // window)))[None]
             mass, even = reverse(windows, window, shift, height, width)[0].cpu().unbind(-1)
-            result.append(PromptMass(f"stage {number}, block {place}", mass, even))
+            stride = encoder.patch * 2 ** (number - 1)
+            result.append(PromptMass(f"stage {number}, block {place}", stride, mass, even))
     return result
 
 
@@ -94,7 +96,9 @@ def _vit(encoder: VitEncoder, image: Tensor, prompts: Prompts) -> list[PromptMas
         encoder.taps[-1] + 1,  # no block behind the last tap runs
     )
     return [
-        PromptMass(f"block {number}", *both[0].unflatten(0, (height, width)).cpu().unbind(-1))
+        PromptMass(
+            f"block {number}", patch[0], *both[0].unflatten(0, (height, width)).cpu().unbind(-1)
+        )
         for number, both in enumerate(found, start=1)
     ]
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from stpn_core.encoder import PromptedEncoder
 from stpn_core.explain.attention_weights import attention_weights
 from stpn_core.predictors.attention import AttentionPredictor
 from stpn_core.predictors.average import AveragePredictor
 from stpn_core.predictors.deep import DeepPredictor
 from stpn_core.predictors.predictor import checked
 from stpn_core.predictors.transformer import TransformerPredictor
+from stpn_core.swin import SwinEncoder
+from stpn_core.vit import VitEncoder
 
 
 def support_weights(
@@ -36,6 +39,16 @@ def support_weights(
     else:
         return None
     return weights.unflatten(-1, support.shape[1:4])
+
+
+def token_stride(encoder: PromptedEncoder) -> int:
+    """Pixels per support token along each side: those of the last layer, whatever maps the encoder
+    returns."""
+    if isinstance(encoder, SwinEncoder):
+        return encoder.patch * 2 ** (len(encoder.body.layers) - 1)
+    if isinstance(encoder, VitEncoder):
+        return max(encoder.body.patch_embed.patch_size)
+    return encoder.strides[-1]
 
 
 @torch.no_grad()

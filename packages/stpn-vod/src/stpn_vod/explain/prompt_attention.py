@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stpn_core.errors import InputError
-from stpn_core.explain import PromptMass, prompt_mass, support_weights
+from stpn_core.explain import PromptMass, prompt_mass, support_weights, token_stride
 from stpn_data.sequence import EvalVideo
 from stpn_vod.explain.eigen_cam import box_mask
 from stpn_vod.explain.picture import heat_over, labelled, rows_of
@@ -84,7 +84,7 @@ def mass_picture(view: View, found: list[PromptMass]) -> Tensor:
     most = max(float(one.mass.max()) for one in found)
     cells = [
         labelled(
-            heat_over(view.frame.image, one.mass / max(most, 1e-12), _covers(view, one.mass)),
+            heat_over(view.frame.image, one.mass / max(most, 1e-12), _covers(one.mass, one.stride)),
             one.block,
             BLOCK_HEIGHT,
         )
@@ -103,13 +103,14 @@ def _readable(view: View, video: EvalVideo) -> list[int]:
 def _montage(view: View, frames: list[Tensor], weights: Tensor) -> Tensor:
     here = view.frame.t
     names = [f"{t - here:+d}" if t != here else "itself" for t in view.support]
+    stride = token_stride(view.arm.detector.model.stpn.encoder)
     rows = [[labelled(f, name, SUPPORT_HEIGHT) for f, name in zip(frames, names, strict=True)]]
     for maps in weights:
         top = maps.max().clamp(min=1e-12)
         rows.append(
             [
                 labelled(
-                    heat_over(frame, heat / top, _covers(view, heat)),
+                    heat_over(frame, heat / top, _covers(heat, stride)),
                     f"{100 * float(heat.sum()):.0f} %",
                     SUPPORT_HEIGHT,
                 )
@@ -119,12 +120,9 @@ def _montage(view: View, frames: list[Tensor], weights: Tensor) -> Tensor:
     return rows_of(rows)
 
 
-def _covers(view: View, cells: Tensor) -> tuple[int, int]:
-    """Pixels that a map of cells stands for: the padded image, or a little more where the last
-    cells reach beyond it."""
-    height, width = view.image.shape[2:]
-    rows, columns = cells.shape
-    return -(-height // rows) * rows, -(-width // columns) * columns
+def _covers(cells: Tensor, stride: int) -> tuple[int, int]:
+    """Pixels that a map of cells stands for, the padding's among them."""
+    return len(cells) * stride, cells.shape[1] * stride
 
 
 def _alike(flat: Tensor) -> float | None:
@@ -137,7 +135,7 @@ def _alike(flat: Tensor) -> float | None:
 
 def _on_objects(view: View, weights: Tensor, masks: list[Tensor]) -> tuple[float, float]:
     """A token's attention is spread evenly over the pixels of the frame that it stands for."""
-    height, width = _covers(view, weights[0, 0])
+    height, width = _covers(weights[0, 0], token_stride(view.arm.detector.model.stpn.encoder))
     inside, area = 0.0, 0.0
     for heat, mask in zip(weights.mean(0), masks, strict=True):
         rows, columns = heat.shape
