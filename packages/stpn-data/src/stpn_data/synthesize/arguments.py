@@ -13,6 +13,8 @@ from stpn_data.synthesize.path import SPEEDS
 from stpn_data.synthesize.pattern import PATTERNS
 
 SMALLEST, LARGEST = 64, 4096  # sides of a frame
+MOST_OBJECTS = {"imagenet_vid": 2, "youtube_vis": 6}  # in a video, by layout
+USUAL_OBJECTS = {"imagenet_vid": (1, 1), "youtube_vis": (2, 4)}
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,14 @@ class Arguments:
     speeds: tuple[str, ...] = SPEEDS
     quality: int = 92  # of the JPEG files
     seed: int = 0
+    layout: str = "imagenet_vid"
+    look_alikes: float = 0.5  # youtube_vis: chance that an object looks like an earlier one
 
     def __post_init__(self) -> None:
         low, high = self.severity
         fewest, most = self.objects
+        limit = MOST_OBJECTS.get(self.layout, 1)
+        instances = self.layout == "youtube_vis"
         checks = (
             (self.videos >= 0, "--videos", "0 or more"),
             (self.val_videos >= 0, "--val-videos", "0 or more"),
@@ -49,7 +55,10 @@ class Arguments:
             (bool(self.kinds) and set(self.kinds) <= set(KINDS), "--kinds", ", ".join(KINDS)),
             (0 <= self.fraction_degraded <= 1, "--fraction-degraded", "0 to 1"),
             (1 <= self.burst < float("inf"), "--burst", "1 or more frames"),
-            (1 <= fewest <= most <= 2, "--objects", "1, 2 or 1-2"),
+            (self.layout in MOST_OBJECTS, "--layout", ", ".join(MOST_OBJECTS)),
+            (1 <= fewest <= most <= limit, "--objects", f"1 to {limit}, or a range as 1-2"),
+            (0 <= self.look_alikes <= 1, "--look-alikes", "0 to 1"),
+            (not (self.mixed and instances), "--mixed", "the layout imagenet_vid: here all are"),
             (bool(self.speeds) and set(self.speeds) <= set(SPEEDS), "--speeds", ", ".join(SPEEDS)),
             (1 <= self.quality <= 100, "--quality", "1 to 100"),
             (0 <= self.seed < 2**63, "--seed", "0 or more"),
@@ -79,10 +88,12 @@ def parse(argv: Sequence[str]) -> Request:
     default = Arguments()
     parser = argparse.ArgumentParser(
         prog="stpn data synthesize",
-        description="Write degraded moving-object videos in the layout of ImageNet VID.",
+        description="Write degraded moving-object videos in the layout of ImageNet VID (boxes) or of "
+        "YouTube-VIS (instance masks).",
     )
     add = parser.add_argument
     add("out", type=Path, metavar="OUT", help="new or empty folder")
+    add("--layout", choices=tuple(MOST_OBJECTS), default=default.layout, help="(%(default)s)")
     add("--videos", type=int, default=default.videos, help="training videos (%(default)s)")
     add("--val-videos", type=int, default=default.val_videos, help="(%(default)s)")
     add("--frames", type=int, default=default.frames, help="per video (%(default)s)")
@@ -112,7 +123,19 @@ def parse(argv: Sequence[str]) -> Request:
         metavar="B",
         help="mean length of a stretch of frames with one fate (%(default)s)",
     )
-    add("--objects", type=_count, default=default.objects, metavar="N", help="1, 2 or 1-2 (1)")
+    add(
+        "--objects",
+        type=_count,
+        metavar="N",
+        help="per video: 1, 2 or 1-2 (1); with instance masks up to 6 (2-4)",
+    )
+    add(
+        "--look-alikes",
+        type=float,
+        default=default.look_alikes,
+        metavar="P",
+        help="with instance masks: chance that an object looks like an earlier one (%(default)s)",
+    )
     add("--mixed", action="store_true", help="objects of a video differ in class")
     add("--speeds", type=_names, default=default.speeds, help=f"of {','.join(SPEEDS)}")
     add("--quality", type=int, default=default.quality, help="of the JPEG files (%(default)s)")
@@ -120,6 +143,7 @@ def parse(argv: Sequence[str]) -> Request:
     add("--workers", type=int, default=0, help="processes; 0 takes one per core, at most 8")
     add("--overwrite", action="store_true", help="replace synthetic data that OUT holds")
     got = parser.parse_args(list(argv))
+    got.objects = got.objects or USUAL_OBJECTS[got.layout]
     fields = {name: getattr(got, name) for name in vars(default) if name != "num_classes"}
     if got.workers < 0:
         raise DataError("--workers: expected 0 or more")

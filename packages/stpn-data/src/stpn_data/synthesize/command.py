@@ -18,27 +18,34 @@ import numpy as np
 
 from stpn_data.errors import DataError, WorkerDied
 from stpn_data.synthesize.arguments import Arguments, parse
+from stpn_data.synthesize.instances import draw_instances
 from stpn_data.synthesize.layout import make_folders, write_frame, write_lists
 from stpn_data.synthesize.path import motion_iou
 from stpn_data.synthesize.record import VideoRecord, write_record
 from stpn_data.synthesize.render import render
-from stpn_data.synthesize.scene import draw_scene
+from stpn_data.synthesize.scene import Scene, draw_scene
 from stpn_data.synthesize.staging import staged
+from stpn_data.synthesize.vis_files import (
+    ObjectLists,
+    Objects,
+    write_vis_frame,
+    write_vis_json,
+)
 
-SPLITS = ("train", "val")
+SPLITS = {"imagenet_vid": ("train", "val"), "youtube_vis": ("train", "valid")}
 MOST_WORKERS = 8
 STOPPED = 143  # exit code after SIGTERM
 
 
 @dataclass(frozen=True)
 class Job:
-    split: int  # position in SPLITS
+    split: int  # 0 train, 1 validation
     number: int
+    name: str  # of the split in this layout
 
     @property
     def video(self) -> str:
-        split = SPLITS[self.split]
-        return f"{split}/synthetic_{split}_{self.number:08d}"
+        return f"{self.name}/synthetic_{self.name}_{self.number:08d}"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -72,7 +79,7 @@ def synthesize(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
-    """Write a synthetic data set in the layout of ImageNet VID.
+    """Write a synthetic data set in the layout that `arguments` name.
 
     The files depend on `arguments` alone, bit for bit, whatever the number of workers. `out` appears
     when all is written, and not at all if anything goes wrong.
@@ -87,38 +94,53 @@ def synthesize(
     Returns `out` as a path. Raises DataError if `out` cannot be used or written, WorkerDied if a
     process was killed.
     """
-    jobs = [Job(0, n) for n in range(arguments.videos)]
-    jobs += [Job(1, n) for n in range(arguments.val_videos)]
+    names = SPLITS[arguments.layout]
+    jobs = [Job(0, n, names[0]) for n in range(arguments.videos)]
+    jobs += [Job(1, n, names[1]) for n in range(arguments.val_videos)]
     out = Path(out)
     with staged(out, overwrite) as stage:
         try:
-            videos = _write_videos(stage, arguments, jobs, workers, progress)
-            names = [[job.video for job in jobs if job.split == split] for split in (0, 1)]
-            write_lists(stage, names[0], names[1], arguments.frames, arguments.classes)
-            write_record(stage, arguments, videos)
+            written = _write_videos(stage, arguments, jobs, workers, progress)
+            _write_lists(stage, arguments, jobs, written)
+            write_record(stage, arguments, [video.record for video in written])
         except OSError as error:
             raise DataError(f"{out}: writing failed, nothing was kept: {error}") from error
     return out
 
 
-def write_video(stage: Path, arguments: Arguments, job: Job) -> VideoRecord:
+@dataclass(frozen=True)
+class Written:
+    """What is to be said of a video whose frames are on the disk."""
+
+    record: VideoRecord
+    objects: Objects  # youtube_vis: its annotations; imagenet_vid has files of its own for them
+
+
+def write_video(stage: Path, arguments: Arguments, job: Job) -> Written:
     """Draw and write one video; depends on nothing but its arguments."""
+    instances = arguments.layout == "youtube_vis"
     classes = arguments.classes
     number, place = divmod(job.number, len(classes))
-    scene = draw_scene(arguments, job.split, number)
-    first = scene.order[place]
-    labels = [classes[first]] * len(scene.objects)
-    if arguments.mixed and len(labels) > 1:
-        labels[1] = classes[(first + scene.other) % len(classes)]
+    scene = (draw_instances if instances else draw_scene)(arguments, job.split, number)
+    labels = _labels(scene, classes, scene.order[place], arguments.mixed)
     width, height = arguments.size
-    make_folders(stage, job.video)
-    boxes = []
+    objects, boxes = ObjectLists(labels if instances else []), []
+    images = stage / job.name / "JPEGImages"
+    name = job.video.rpartition("/")[2]
+    if instances:
+        (images / name).mkdir(parents=True)
+    else:
+        make_folders(stage, job.video)
     for t, frame in enumerate(render(scene, tuple(labels), height, width)):
-        write_frame(stage, job.video, t, frame, labels, arguments.quality)
+        if instances:
+            write_vis_frame(images, name, t, frame, arguments.quality)
+            objects.add(frame)
+        else:
+            write_frame(stage, job.video, t, frame, labels, arguments.quality)
         boxes.append(frame.boxes)
     tracks = np.stack(boxes, axis=1).astype(np.float64)
     tracks[..., 2:] += 1  # they name the last column and row
-    return VideoRecord(
+    record = VideoRecord(
         name=job.video,
         scene=number,
         speed=scene.speed,
@@ -127,15 +149,45 @@ def write_video(stage: Path, arguments: Arguments, job: Job) -> VideoRecord:
         classes=labels,
         motion_iou=[[round(float(value), 4) for value in motion_iou(track)] for track in tracks],
     )
+    return Written(record, objects.entries)
+
+
+def _labels(scene: Scene, classes: Sequence[str], first: int, mixed: bool) -> list[str]:
+    """Class of each object, where that of the first is `first`."""
+    if scene.offsets:
+        return [classes[(first + offset) % len(classes)] for offset in scene.offsets]
+    labels = [classes[first]] * len(scene.objects)
+    if mixed and len(labels) > 1:
+        labels[1] = classes[(first + scene.other) % len(classes)]
+    return labels
+
+
+def _write_lists(
+    stage: Path, arguments: Arguments, jobs: Sequence[Job], written: Sequence[Written]
+) -> None:
+    """The files that say what there is, of both splits."""
+    names = [[job.video for job in jobs if job.split == split] for split in (0, 1)]
+    if arguments.layout == "imagenet_vid":
+        write_lists(stage, names[0], names[1], arguments.frames, arguments.classes)
+        return
+    for split, split_name in enumerate(SPLITS[arguments.layout]):
+        videos = [
+            (job.video.rpartition("/")[2], video.objects)
+            for job, video in zip(jobs, written, strict=True)
+            if job.split == split
+        ]
+        if videos:
+            path = stage / f"{split_name}.json"
+            write_vis_json(path, videos, arguments.frames, arguments.size, arguments.classes)
 
 
 def _write_videos(
     stage: Path, arguments: Arguments, jobs: list[Job], workers: int, progress: bool
-) -> list[VideoRecord]:
+) -> list[Written]:
     from tqdm import tqdm
 
-    def counted(records: Iterable[VideoRecord]) -> list[VideoRecord]:
-        bar = tqdm(records, "synthesize", len(jobs), unit="video", disable=not progress)
+    def counted(written: Iterable[Written]) -> list[Written]:
+        bar = tqdm(written, "synthesize", len(jobs), unit="video", disable=not progress)
         return list(bar)
 
     if workers == 1:

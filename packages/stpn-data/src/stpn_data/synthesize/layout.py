@@ -20,7 +20,7 @@ def write_frame(
 ) -> None:
     """`Data/VID/<video>/NNNNNN.JPEG` and `Annotations/VID/<video>/NNNNNN.xml`, frames from 0."""
     image = root / "Data" / "VID" / video / f"{number:06d}.JPEG"
-    image.write_bytes(_jpeg(frame.image, quality))
+    image.write_bytes(jpeg(frame.image, quality))
     text = _annotation(video, number, frame, labels)
     (root / "Annotations" / "VID" / video / f"{number:06d}.xml").write_text(
         text, encoding="utf-8", newline="\n"
@@ -72,7 +72,8 @@ def _annotation(video: str, number: int, frame: Frame, labels: Sequence[str]) ->
     )
 
 
-def _jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
+def jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
+    """A picture (3,H,W) as the content of a JPEG file."""
     buffer = io.BytesIO()
     Image.fromarray(image.transpose(1, 2, 0)).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

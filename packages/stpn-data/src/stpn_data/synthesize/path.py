@@ -58,7 +58,7 @@ def draw_path(
         value = float(motion_iou(boxes).mean())
         low, high = LIMITS[speed]
         miss = max(low - value, value - high, 0.0)
-        overlap = max((_overlap(boxes, _extent(other)) for other in others), default=0.0)
+        overlap = max((float(meetings(poses, other).max()) for other in others), default=0.0)
         score = 10 * miss + overlap
         if best is None or score < best[0]:
             best = (score, poses)
@@ -102,12 +102,13 @@ def _extent(poses: list[Pose]) -> Boxes:
     return np.concatenate([table[:, :2] - table[:, 2:], table[:, :2] + table[:, 2:]], axis=1)
 
 
-def _overlap(first: Boxes, second: Boxes) -> float:
-    """Largest share of a box that the other one covers, over the video."""
+def meetings(one: list[Pose], other: list[Pose]) -> NDArray[np.float64]:
+    """(T,) share of the smaller of two objects that the other one's square covers, frame by frame."""
+    first, second = _extent(one), _extent(other)
     left = np.maximum(first[:, :2], second[:, :2])
     right = np.minimum(first[:, 2:], second[:, 2:])
     common = np.clip(right - left, 0, None).prod(axis=1)
     area = np.minimum(
         (first[:, 2:] - first[:, :2]).prod(axis=1), (second[:, 2:] - second[:, :2]).prod(axis=1)
     )
-    return float((common / area).max())
+    return common / area

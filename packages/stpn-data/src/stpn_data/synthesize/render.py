@@ -36,6 +36,8 @@ class Frame:
     boxes: NDArray[np.int64]  # (n,4) first and last column and row: x1, y1, x2, y2, inclusive
     occluded: NDArray[np.bool_]  # (n,)
     spoil: Spoil
+    outlines: NDArray[np.bool_]  # (n,H,W) where each object is, whatever lies before it
+    visible: NDArray[np.bool_]  # (n,H,W) the part of that which can be seen; of instances
 
 
 def render(scene: Scene, labels: tuple[str, ...], height: int, width: int) -> Iterator[Frame]:
@@ -60,14 +62,21 @@ def render(scene: Scene, labels: tuple[str, ...], height: int, width: int) -> It
             draw(mover.body, mover.poses[t], label, height, width)
             for mover, label in zip(scene.objects, labels, strict=True)
         ]
+        drawings = [
+            drawing if scene.is_shown(n, t) else _absent(drawing, drawings[0])
+            for n, drawing in enumerate(drawings)
+        ]
         image = _expose(scene, ground, drawings, t)
         boxes = np.array([drawing.box for drawing in drawings], dtype=np.int64).reshape(-1, 4)
         boxes[:, 2:] -= 1
+        outlines = np.stack([drawing.layer[3] >= 0.5 for drawing in drawings])
         yield Frame(
             image=image,
             boxes=boxes,
             occluded=_buried(drawings) | (spoil.kind == "occlusion" and spoil.severity > BURIED),
             spoil=spoil,
+            outlines=outlines,
+            visible=_visible(scene, outlines, drawings, t) if scene.offsets else outlines,
         )
 
 
@@ -113,6 +122,28 @@ def _spoiled(
         case _:
             rng = scene.rng(SPOIL, t)
     return degrade(image, spoil.kind, spoil.severity, rng, **options)
+
+
+def _visible(
+    scene: Scene, outlines: NDArray[np.bool_], drawings: list[Drawing], t: int
+) -> NDArray[np.bool_]:
+    """Outlines without what later objects and an occluder hide."""
+    seen = outlines.copy()
+    for n in range(len(seen)):
+        seen[n] &= ~outlines[n + 1 :].any(axis=0)
+    if scene.schedule[t].kind == "occlusion":
+        # the same leaves before white and before black: what they leave of the difference is seen
+        white, black = (
+            _spoiled(scene, np.full((3, *outlines.shape[1:]), level, np.uint8), drawings, t)
+            for level in (255, 0)
+        )
+        seen &= white[0].astype(np.int16) - black[0] > 127
+    return seen
+
+
+def _absent(drawing: Drawing, other: Drawing) -> Drawing:
+    """An object that is not in the frame; the leaf that would hide it hides another one instead."""
+    return Drawing(np.zeros_like(drawing.layer), drawing.box, other.inside)
 
 
 def _streak(mover: Mover, t: int, severity: float) -> PointSpread:

@@ -37,6 +37,12 @@ class Scene:
     distractors: list[Mover]
     pan: tuple[float, float]  # pixels per frame, x and y
     schedule: list[Spoil]
+    offsets: tuple[int, ...] = ()  # instances: how far the class of each lies from the first's
+    shown: tuple[tuple[int, int], ...] = ()  # instances: first frame, one after the last; () all
+
+    def is_shown(self, n: int, t: int) -> bool:
+        """Whether object n is there in frame t."""
+        return not self.shown or self.shown[n][0] <= t < self.shown[n][1]
 
     def rng(self, *place: int) -> np.random.Generator:
         """Chance for one purpose, independent of what was drawn before."""
