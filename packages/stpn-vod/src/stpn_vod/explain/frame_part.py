@@ -138,6 +138,9 @@ def _look(found: SupportLook) -> Picture:
 def _mass(view: View, found: list[PromptMass] | str) -> Picture | None:
     if not found or isinstance(found, str):
         return None
-    means = ", ".join(f"{100 * float(one.mass.mean()):.0f}" for one in found)
-    said = f"Attention of the frame's tokens on the prompts, by block; means in %: {means}."
+    ratios = ", ".join(f"{float((one.mass / one.even).mean()):.1f}" for one in found)
+    said = (
+        "How much more the frame's tokens attend to the prompts than if they looked at all that "
+        f"they see alike; mean of each block: {ratios}."
+    )
     return Picture(jpeg(mass_picture(view, found)), said)

@@ -17,7 +17,7 @@ from stpn_vod.explain.eigen_cam import box_mask
 from stpn_vod.explain.picture import heat_over, labelled, rows_of
 from stpn_vod.explain.view import View
 
-SUPPORT_HEIGHT = 88  # pixels of a support frame
+SUPPORT_HEIGHT = 80  # pixels of a support frame
 BLOCK_HEIGHT = 150  # and of the frame that stands for a block
 PER_ROW = 6  # blocks
 
@@ -79,16 +79,17 @@ def mass_of(view: View) -> list[PromptMass] | str:
 
 
 def mass_picture(view: View, found: list[PromptMass]) -> Tensor:
-    """uint8: the frame once for each block, hot where tokens give their prompts much attention; one
-    scale for all blocks."""
-    most = max(float(one.mass.max()) for one in found)
+    """uint8: the frame once for each block, hot where tokens look at their prompts more than at
+    other tokens; one scale for all blocks."""
+    ratios = [one.mass / one.even for one in found]
+    most = max(float(ratio.max()) for ratio in ratios)
     cells = [
         labelled(
-            heat_over(view.frame.image, one.mass / max(most, 1e-12), _covers(one.mass, one.stride)),
+            heat_over(view.frame.image, ratio / most, _covers(ratio, one.stride)),
             one.block,
             BLOCK_HEIGHT,
         )
-        for one in found
+        for one, ratio in zip(found, ratios, strict=True)
     ]
     return rows_of([cells[i : i + PER_ROW] for i in range(0, len(cells), PER_ROW)])
 
