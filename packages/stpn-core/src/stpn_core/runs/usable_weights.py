@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stpn_core.errors import InputError
+from stpn_core.hub.address import hub_address
 from stpn_core.runs.best import read_best
 from stpn_core.runs.checkpoint import latest_complete
 from stpn_core.runs.manifest import verify
@@ -15,12 +16,18 @@ MODEL_FILE = "model.safetensors"
 
 
 def weights_file(path: str | Path) -> Path:
-    """The weights that `path` stands for: itself, those of a checkpoint, or those of a run
-    directory: of its best checkpoint, or of its last if none was validated.
+    """The weights that `path` stands for: itself, those of a checkpoint or a saved model, or those
+    of a run directory: of its best checkpoint, or of its last if none was validated. A repository
+    on the Hub, `hf://owner/name[@revision]`, is downloaded.
 
     Checkpoints of a run are verified first. Raises InputError if there are none, or the best is
-    damaged.
+    damaged, or as `stpn_core.hub.download` does.
     """
+    address = hub_address(path)
+    if address is not None and not Path(path).exists():
+        from stpn_core.hub.transfer import download
+
+        path = download(address)
     path = Path(path)
     if not path.is_dir():
         return path
