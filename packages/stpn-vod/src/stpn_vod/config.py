@@ -13,6 +13,7 @@ from typing import Literal
 from stpn_core.settings import STRICT
 from stpn_core.training.config import OptimConfig, RunConfig
 from stpn_vod.build_config import DetectorConfig
+from stpn_vod.predict_config import Resampling
 
 Format = Literal["auto", "imagenet_vid", "imagenet_det", "coco_vid", "own", "frames"]
 """Layouts that stpn-data reads."""
@@ -41,6 +42,8 @@ class DataConfig:
     """Short sides that training draws from."""
     long_side: int = 1333
     """Longest side allowed in training."""
+    resampling: Resampling = "antialias"
+    """How frames are resized; see `eval.resampling`."""
     crop_short_sides: tuple[int, ...] = (400, 500, 600)
     """Short sides before a random crop."""
     crop_range: tuple[int, int] = (384, 600)
@@ -71,6 +74,9 @@ class EvalConfig:
 
     short_side: int = 600
     long_side: int = 1000
+    resampling: Resampling = "antialias"
+    """How frames are resized: with a filter that shrinks without aliasing, or as OpenCV does, on
+    which the released numbers rest."""
     policy: Literal["uniform", "window", "online"] = "uniform"
     """Support frames: spread over the video, around the frame, or from the past only."""
     count: int = 14

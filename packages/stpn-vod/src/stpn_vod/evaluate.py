@@ -59,7 +59,7 @@ def detect_all(
     """
     videos = evaluation_videos(
         index,
-        EvalResize(config.short_side, config.long_side),
+        EvalResize(config.short_side, config.long_side, config.resampling),
         rank=world.rank,
         world_size=world.size,
         degrade=degrade,

@@ -112,7 +112,7 @@ def _detect(
             detector.model,
             taken(video, config.max_frames, asked),
             policy,
-            resize=EvalResize(config.short_side, config.long_side),
+            resize=EvalResize(config.short_side, config.long_side, config.resampling),
             cuts=config.cuts,
             support=support,
             precision=config.precision,

@@ -7,6 +7,7 @@ from typing import Literal
 
 from stpn_vod.link_config import LinkConfig
 
+Resampling = Literal["antialias", "cv2"]
 PolicyName = Literal["uniform", "window", "online"]
 
 
@@ -25,6 +26,9 @@ class PredictConfig:
     """Boxes with a lower score are neither written nor drawn, nor do they start a track."""
     short_side: int = 600
     long_side: int = 1000
+    resampling: Resampling = "antialias"
+    """How frames are resized: with a filter that shrinks without aliasing, or as OpenCV does, on
+    which the released numbers rest."""
     cuts: bool = True
     """Do not let frames before a cut support frames after it."""
     video: bool = True

@@ -68,17 +68,20 @@ def vid_swin_l() -> Recipe:
 def released(recipe: Recipe) -> Recipe:
     """As the authors' code and config train (vfe.pytorch, stpn_swint_adam_9x).
 
-    Permuted prompt copies at patch merging, frames padded to multiples of 16, independent crops,
-    every bias decayed, no clipping, no auxiliary loss; test prompts from 14 frames over the whole
-    video, computed once. Reported 85.0 AP50 (COCO) and 85.2 (MEGA's AP50) for Swin-T; not measured
-    by us.
+    Permuted prompt copies at patch merging, frames resized as OpenCV does and padded to
+    multiples of 16, independent crops, every bias decayed, no clipping, no auxiliary loss; test
+    prompts from 14 frames over the whole video, computed once. Reported 85.0 AP50 (COCO) and 85.2
+    (MEGA's AP50) for Swin-T; not measured by us.
     """
     recipe = _replace_model(recipe, prompt_merge="released", prompt_aux=0.0, pad_to=16)
     return dataclasses.replace(
         recipe,
         name=f"{recipe.name}_released",
-        data=dataclasses.replace(recipe.data, independent_crop=True, support_dropout=0.0),
+        data=dataclasses.replace(
+            recipe.data, independent_crop=True, support_dropout=0.0, resampling="cv2"
+        ),
         optim=dataclasses.replace(recipe.optim, no_bias_decay=False, clip_norm=0.0),
+        eval=dataclasses.replace(recipe.eval, resampling="cv2"),
     )
 
 

@@ -72,6 +72,7 @@ def training_clips(index: VideoIndex, recipe: Recipe) -> ClipDataset:
         crop_range=data.crop_range,
         flip_probability=data.flip,
         independent_crop=data.independent_crop,
+        resampling=data.resampling,
     )
     degrade = None
     if data.degrade > 0:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from stpn_vod.predict_config import PolicyName
+from stpn_vod.predict_config import PolicyName, Resampling
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -42,6 +42,8 @@ class AppArguments:
     short_side: int | None = None
     """Frames are resized to this short side, unless the long side would be exceeded."""
     long_side: int | None = None
+    resampling: Resampling | None = None
+    """How frames are resized; `cv2` as OpenCV does, for the released checkpoints."""
     score: float = 0.5
     """Where the page's slider starts."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

@@ -43,7 +43,7 @@ def run_job(job: Job, lanes: Sequence[Lane]) -> None:
             lanes,
             taken(video, config.max_frames, job.asked_to_stop),
             policy,
-            EvalResize(config.short_side, config.long_side),
+            EvalResize(config.short_side, config.long_side, config.resampling),
             cuts=config.cuts,
             support=support,
             precision=config.precision,

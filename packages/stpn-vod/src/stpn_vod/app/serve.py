@@ -64,7 +64,7 @@ def settings_for(arguments: AppArguments) -> PredictConfig:
     """What the page starts with: the flags that were given, else how the run was evaluated, else
     the defaults of `stpn vod predict`."""
     settings = PredictConfig(score=arguments.score, precision=arguments.precision)
-    names = ("policy", "count", "stride", "short_side", "long_side")
+    names = ("policy", "count", "stride", "short_side", "long_side", "resampling")
     file = Path(arguments.weights or "") / "config.json"
     if file.is_file():
         evaluated = from_json(Recipe, file.read_text(), str(file)).eval
