@@ -1,4 +1,4 @@
-"""`stpn data check | info | synthesize`."""
+"""`stpn data check | info | synthesize | convert`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ _FORMATS = ("auto", "imagenet_vid", "imagenet_det", "coco_vid", "youtube_vis", "
 _COMMANDS = {
     "check": "audit a data set and name every defect",
     "info": "count videos, frames and boxes by class",
-    "synthesize": "write small videos of moving objects with their boxes",
+    "synthesize": "write small videos of moving objects with their boxes or masks",
+    "convert": "write videos with masks in YouTube-VIS's layout",
 }
 
 
@@ -23,6 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int | None:
         from stpn_data.synthesize import main as synthesize
 
         return synthesize(argv[1:])
+    if argv[:1] == ["convert"]:
+        from stpn_data.convert import main as convert
+
+        return convert(argv[1:])
     options = _parser().parse_args(argv)
     if options.command == "check":
         return _check(options)
@@ -36,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in _COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
-        if name == "synthesize":
+        if name in ("synthesize", "convert"):
             continue
         sub.add_argument(
             "path", type=Path, help="folder of the data set, or a COCO-style .json file"

@@ -51,7 +51,7 @@ def read_coco_vid(
     boxes, listing = BoxesByImage(table), FolderListing(root)
     videos = [
         _video(table, name, rows, boxes, listing, on_defect)
-        for name, rows in _frames_of_videos(table, on_defect)
+        for name, rows in frames_of_videos(table, on_defect)
     ]
     index = build_index(root, classes, f"{Path(table.path).name} over {root}", videos)
     index = relabel(index, names, label_table(classes))
@@ -102,7 +102,7 @@ def _small(tracks: NDArray[np.int64]) -> NDArray[np.int32]:
     return np.where(tracks < 0, -1, renumbered).astype(np.int32)
 
 
-def _frames_of_videos(table: CocoTable, on_defect: OnDefect) -> list[tuple[str, NDArray[np.int64]]]:
+def frames_of_videos(table: CocoTable, on_defect: OnDefect) -> list[tuple[str, NDArray[np.int64]]]:
     """(name, image rows in order of time) of each video, then of each image outside of videos."""
     video = np.array(table.image_video, np.int64)
     frame = np.array(table.image_frame, np.int64)

@@ -84,7 +84,7 @@ def _visible(
         text = f"only its {absent} is null; the object is left out of this frame"
         on_oddity(Defect("null in one list", f"{place}/segmentations/{t}", text))
         return None
-    runs = _runs(segmentation, size, f"{place}/segmentations/{t}", on_oddity)
+    runs = segmentation_runs(segmentation, size, f"{place}/segmentations/{t}", on_oddity)
     pixels = 0 if runs is None else rle.area(runs)
     if runs is None or not pixels:
         text = "no pixel of the object; it is left out of this frame"
@@ -98,10 +98,14 @@ def _visible(
     return Visible(t, box, area, _flags(here["occlusion"], crowd), _compressed(segmentation, runs))
 
 
-def _runs(
+def segmentation_runs(
     segmentation: Any, size: tuple[int, int], place: str, on_oddity: OnDefect
 ) -> np.ndarray[Any, np.dtype[np.int64]] | None:
-    """Run lengths of a segmentation in any of its forms; None if no polygon is left."""
+    """Run lengths of a segmentation in any of its forms; None if no polygon is left.
+
+    size: (h, w). Polygons of fewer than 6 numbers go to `on_oddity`. Raises DataError for what is no
+    mask of that size.
+    """
     if isinstance(segmentation, list):
         good = [p for p in segmentation if not isinstance(p, list) or len(p) >= 6]
         if len(good) < len(segmentation):
@@ -112,7 +116,7 @@ def _runs(
         raise DataError(f"is {str(segmentation)[:40]!r}, expected RLE or a list of polygons")
     stated, counts = segmentation.get("size"), segmentation.get("counts")
     if stated != list(size):
-        raise DataError(f"its size is {str(stated)[:40]}, but the video has {list(size)}")
+        raise DataError(f"its size is {str(stated)[:40]}, but the frame has {list(size)}")
     if isinstance(counts, str):
         counts = rle.decompress(_ascii(counts))
     elif not isinstance(counts, list):
