@@ -11,48 +11,14 @@ from stpn_vis.class_rows import COCO, coco_rows, rows_from_coco
 # ids that COCO leaves out of 1..90
 UNUSED = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 COCO_IDS = [i for i in range(1, 91) if i not in UNUSED]
-YTVIS_2019 = [
-    "person",
-    "giant_panda",
-    "lizard",
-    "parrot",
-    "skateboard",
-    "sedan",
-    "ape",
-    "dog",
-    "snake",
-    "monkey",
-    "hand",
-    "rabbit",
-    "duck",
-    "cat",
-    "cow",
-    "fish",
-    "train",
-    "horse",
-    "turtle",
-    "bear",
-    "motorbike",
-    "giraffe",
-    "leopard",
-    "fox",
-    "deer",
-    "owl",
-    "surfboard",
-    "airplane",
-    "truck",
-    "zebra",
-    "tiger",
-    "elephant",
-    "snowboard",
-    "boat",
-    "shark",
-    "mouse",
-    "frog",
-    "eagle",
-    "earless_seal",
-    "tennis_racket",
-]
+YTVIS_2019 = (
+    *("person", "giant_panda", "lizard", "parrot", "skateboard", "sedan", "ape"),
+    *("dog", "snake", "monkey", "hand", "rabbit", "duck", "cat"),
+    *("cow", "fish", "train", "horse", "turtle", "bear", "motorbike"),
+    *("giraffe", "leopard", "fox", "deer", "owl", "surfboard", "airplane"),
+    *("truck", "zebra", "tiger", "elephant", "snowboard", "boat", "shark"),
+    *("mouse", "frog", "eagle", "earless_seal", "tennis_racket"),
+)
 # COCO id > YouTube-VIS 2019 id in the table of DVIS_Plus, of which bicycle and skis are left out
 # here, as motorcycle and snowboard are the better starts for the same rows
 TABLE = (
