@@ -92,8 +92,9 @@ def _classes(card: Card) -> list[str]:
     if not card.classes:
         return []
     shown = ", ".join(_plain(name) for name in card.classes[:40])
+    plural = "es" if len(card.classes) > 1 else ""
     more = f" and {len(card.classes) - 40} more" if len(card.classes) > 40 else ""
-    return [f"{len(card.classes)} classes: {shown}{more}.", ""]
+    return [f"{len(card.classes)} class{plural}: {shown}{more}.", ""]
 
 
 def _training(card: Card) -> list[str]:

@@ -79,11 +79,8 @@ def _require_hub() -> Any:
 def _download_advice(address: HubAddress, error: Exception) -> str:
     errors = _require_hub().errors
     said = " ".join(str(error).split())[:300]
-    by_hand = (
-        f"`hf download {address.repository}`"
-        + (f" --revision {address.revision}" if address.revision else "")
-        + " --local-dir FOLDER"
-    )
+    revision = f" --revision {address.revision}" if address.revision else ""
+    by_hand = f"`hf download {address.repository}{revision} --local-dir FOLDER`"
     if isinstance(error, errors.GatedRepoError):
         return (
             "its owner asks for consent: give it on the page of the model, then log in with "

@@ -12,7 +12,11 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
 
 Files = dict[str, bytes]
 
@@ -64,16 +68,28 @@ def fake_hub() -> Iterator[FakeHub]:
         server.server_close()
 
 
+def point_at(hub_url: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make huggingface_hub, which reads its settings when it is imported, ask `hub_url`, keep what it
+    downloads in `cache`, and know no token."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", hub_url)
+    template = f"{hub_url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "no token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
+
+
 class _Refused(Exception):
-    def __init__(self, status: int, code: str = "") -> None:
+    def __init__(self, status: int, code: str = "", said: dict[str, str] | None = None) -> None:
         super().__init__(code)
-        self.status, self.code = status, code
+        self.status, self.code, self.said = status, code, said or {}
 
 
 class _Handler(BaseHTTPRequestHandler):
     hub: FakeHub
-    protocol_version = "HTTP/1.1"
-
     def do_HEAD(self) -> None:
         self._answer()
 
@@ -94,7 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
             data, headers = self._route(body)
             status = 200
         except _Refused as refused:
-            status, data, headers = refused.status, b"{}", {"X-Error-Code": refused.code}
+            status, headers = refused.status, {"X-Error-Code": refused.code}
+            data = json.dumps(refused.said).encode()
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -145,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._may_write()
         name = f"{asked.get('organization') or 'somebody'}/{asked['name']}"
         if name in self.hub.repositories:
-            raise _Refused(409)
+            raise _Refused(409, said={"url": f"{self.hub.url}/{name}"})
         private = bool(asked.get("private")) or asked.get("visibility") == "private"
         repository = self.hub.repositories[name] = FakeRepository(private=private)
         repository.commit({".gitattributes": b""})
