@@ -11,7 +11,7 @@ import tyro
 
 from stpn_core.command import parse_flags
 from stpn_vod.config import EvalConfig, Format, Recipe
-from stpn_vod.predict_config import PolicyName, PredictConfig
+from stpn_vod.predict_config import PolicyName, PredictConfig, Resampling
 
 T = TypeVar("T")
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -123,6 +123,8 @@ class ExplainArguments:
     """Distance of support frames in `window` and `online`."""
     short_side: int = 600
     long_side: int = 1000
+    resampling: Resampling = "antialias"
+    """How frames are resized; `cv2` as OpenCV does, for released checkpoints."""
     seed: int = 0
     device: str = "auto"
     """`auto` takes CUDA where there is one."""

@@ -78,7 +78,7 @@ def load_arms(arguments: ExplainArguments) -> list[Arm]:
 def explain(arms: Sequence[Arm], index: VideoIndex, arguments: ExplainArguments) -> Page:
     """All three sections; what cannot be shown is replaced by a sentence."""
     policy = _policy(arguments)
-    resize = EvalResize(arguments.short_side, arguments.long_side)
+    resize = EvalResize(arguments.short_side, arguments.long_side, arguments.resampling)
     chosen = (
         find_frames(index, arguments.pick)
         if arguments.pick
@@ -207,7 +207,8 @@ def _settings(
         "source": index.source,
         **sources,
         "support": f"{arguments.policy}, {arguments.count} frames, stride {arguments.stride}",
-        "size": f"short side {arguments.short_side}, long side {arguments.long_side}",
+        "size": f"short side {arguments.short_side}, long side {arguments.long_side}, "
+        f"{arguments.resampling}",
         "frames": ", ".join(arguments.pick) or f"{arguments.frames}, chosen by chance",
         "seed": str(arguments.seed),
         "torch": f"{torch.__version__}, {choose_device(arguments.device)}",

@@ -140,7 +140,7 @@ def _mass(view: View, found: list[PromptMass] | str) -> Picture | None:
         return None
     ratios = ", ".join(f"{float((one.mass / one.even).mean()):.1f}" for one in found)
     said = (
-        "How much more the frame's tokens attend to the prompts than if they looked at all that "
-        f"they see alike; mean of each block: {ratios}."
+        "Attention of the frame's tokens on the prompts, as a multiple of what it would be if they "
+        f"looked at all that they see alike; mean of each block: {ratios}."
     )
     return Picture(jpeg(mass_picture(view, found)), said)
