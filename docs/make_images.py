@@ -1,4 +1,5 @@
-"""Draws the pictures of docs/synthetic-data.md: `python docs/make_images.py` writes docs/images/.
+"""Draws the pictures of docs/synthetic-data.md and docs/instance-masks.md:
+`python docs/make_images.py` writes docs/images/.
 
 They are made by the project itself, so anyone can make them again; they change only when the drawing
 of synthetic data does.
@@ -17,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stpn_data.degrade import KINDS
 from stpn_data.synthesize import Arguments
+from stpn_data.synthesize.instances import draw_instances
 from stpn_data.synthesize.pattern import PATTERNS
 from stpn_data.synthesize.render import Frame, render
 from stpn_data.synthesize.scene import Scene, draw_scene
@@ -24,6 +26,7 @@ from stpn_data.synthesize.schedule import CLEAN, Spoil
 
 SIDE, GAP, MARGIN = 144, 4, 20
 QUALITY = 88  # of the JPEG files
+MASKS = ((230, 60, 60), (60, 190, 80), (70, 110, 240))
 INK, PAPER, BOX = (40, 40, 40), (255, 255, 255), (90, 255, 110)
 
 
@@ -36,6 +39,7 @@ def main() -> None:
         "synthetic.jpg": contact_sheet(),
         "degradations.jpg": ladder(),
         "classes.jpg": matched_set(),
+        "instances.jpg": instances(),
     }.items():
         path = out / name
         picture.save(path, quality=QUALITY, subsampling="4:4:4", optimize=True)
@@ -70,6 +74,31 @@ def matched_set() -> Image.Image:
     ]
     captions = [[f"{name}, {kind}" for name in PATTERNS] for kind in kinds]
     return table(rows, captions)
+
+
+def instances() -> Image.Image:
+    """One video of three look-alikes: every second frame, and below it the masks of what is seen."""
+    arguments = Arguments(
+        layout="youtube_vis",
+        frames=14,
+        size=(SIDE, SIDE),
+        objects=(3, 3),
+        look_alikes=1.0,
+        speeds=("fast",),
+        seed=3,
+    )
+    scene = draw_instances(arguments, 0, 0)
+    frames = list(render(scene, ("dots",) * 3, SIDE, SIDE))[::2]
+    captions = [caption(frame.spoil) for frame in frames]
+    cells = [[picture(frame.image) for frame in frames], [masked(frame) for frame in frames]]
+    return table(cells, [captions, [""] * len(captions)])
+
+
+def masked(frame: Frame) -> Image.Image:
+    image = frame.image.astype(float)
+    for mask, colour in zip(frame.visible, MASKS, strict=True):
+        image[:, mask] = 0.4 * image[:, mask] + 0.6 * np.array(colour)[:, None]
+    return picture(image.astype(np.uint8))
 
 
 def plain_scene(seed: int, speed: str) -> Scene:
