@@ -44,10 +44,10 @@ def run(arguments: ExportArguments) -> int:
         predict=_settings(arguments, recipe),
         tolerance=arguments.tolerance,
     )
-    pixels = _real_frames(arguments.frames, recipe)
+    pixels = real_frames(arguments.frames, recipe)
     if not pixels:
         print("no real frames at hand: checked on random ones only (--frames INPUT)")
-    manifest = export(load_trained(arguments.weights), arguments.out, config, real=_at_size(pixels))
+    manifest = export(load_trained(arguments.weights), arguments.out, config, real=at_size(pixels))
     size = sum(manifest.files.values())
     print(f"{len(manifest.files) + 1} files, {size / 1e6:.1f} MB -> {arguments.out}")
     return 0
@@ -61,7 +61,7 @@ def _size(text: str) -> Size:
 
 
 def _recipe(weights: Path) -> Recipe | None:
-    file = weights / "config.json"
+    file = weights / ("config.json" if (weights / "checkpoints").is_dir() else "recipe.json")
     return from_json(Recipe, read_text(file), str(file)) if file.is_file() else None
 
 
@@ -77,7 +77,7 @@ def _settings(arguments: ExportArguments, recipe: Recipe | None) -> PredictConfi
     return settings
 
 
-def _real_frames(source: str, recipe: Recipe | None) -> list[NDArray[np.uint8]]:
+def real_frames(source: str, recipe: Recipe | None) -> list[NDArray[np.uint8]]:
     """A few frames (H, W, 3) of one size."""
     frames: Iterator[NDArray[np.uint8]]
     if source:
@@ -103,7 +103,7 @@ def _of_data(recipe: Recipe) -> Iterator[NDArray[np.uint8]]:
         yield decode_pixels(index.frame_path(frame))
 
 
-def _at_size(frames: Sequence[NDArray[np.uint8]]) -> Frames | None:
+def at_size(frames: Sequence[NDArray[np.uint8]]) -> Frames | None:
     """The frames as network input, as large as a padded size allows."""
 
     def real(size: Size) -> list[Sample]:

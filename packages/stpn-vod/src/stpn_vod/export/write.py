@@ -29,7 +29,7 @@ from stpn_vod.runner.model import ExportedModel
 
 Size = tuple[int, int]
 Say = Callable[[str], None]
-_MADE_WITH = ("stpn-vod", "stpn-core", "torch", "torchvision", "timm", "onnx", "onnxscript")
+_MADE_WITH = ("stpn-vod", "stpn-core", "torch", "timm", "onnx", "onnxscript", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def export(
         if config.onnx:
             checks = _check(model, partial, manifest, real, say)
             manifest = replace(manifest, checks=checks)
-            _refuse_above(checks, config.tolerance)
+            refuse_above(checks, config.tolerance)
         write_new(partial / MANIFEST, to_json(manifest).encode())
         sync_path(partial)
         if out.exists():
@@ -208,7 +208,7 @@ def _check(
     return tuple(checks)
 
 
-def _refuse_above(checks: Sequence[Check], tolerance: float) -> None:
+def refuse_above(checks: Sequence[Check], tolerance: float) -> None:
     bad = [check for check in checks if not check.largest <= tolerance]
     if bad:
         raise NumericsError(
