@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import pytest
-import torch
 
 from stpn_data import open_dataset, open_video
 from stpn_vod.arguments import DemoArguments
 from stpn_vod.demo import run, setting
 from stpn_vod.demo.report import example_frames, verdict
-from stpn_vod.demo.start import draw_crops
 
 SMALL = (
     "--videos", "4", "--val-videos", "4", "--frames", "6", "--size", "64x64", "--classes", "4",
@@ -65,15 +62,6 @@ def test_twin_and_stpn_start_from_the_same_encoder(demo):
     assert all(key.startswith("encoder.") for key in start)
     assert (out / "twin" / "config.json").exists()
     assert (out / "stpn" / "config.json").exists()
-
-
-def test_crops_show_the_object_and_hide_the_colour(demo):
-    out, _ = demo
-    index = open_dataset(out / "data", "train")
-    images, labels = draw_crops(index, np.array([0, 7]), np.random.default_rng(0))
-    assert images.dtype == torch.uint8
-    assert images.shape == (2, 3, 56, 56)
-    assert labels.tolist() == [int(index.boxes_of(i).labels[0]) for i in (0, 7)]
 
 
 def test_the_verdict_names_gains_and_losses():

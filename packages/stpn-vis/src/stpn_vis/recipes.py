@@ -144,7 +144,7 @@ def synthetic() -> Recipe:
             pixel_layers=2, pixel_ffn=128, decoder_layers=3, decoder_ffn=128, points=1024,
         ),
         data=DataConfig(
-            train_split="train", val_split="val", short_sides=(128,), long_side=128,
+            train_split="train", val_split="valid", short_sides=(128,), long_side=128,
             support_dropout=0.1, workers=0,
         ),
         optim=OptimConfig(
