@@ -127,31 +127,29 @@ def sample_by_embedding_bag(
     batch, tokens, heads, dim = value.shape
     queries = locations.shape[1]
     size = locations.new_tensor([(width, height) for height, width in shapes])[:, None]
-    sizes = size.to(torch.int64)
-    starts = [0]
-    for height, width in shapes[:-1]:
-        starts.append(starts[-1] + height * width)
     # In cells from the centre of the first one. A point far outside has no neighbours, wherever it
     # is; without the bounds it would not fit into an integer.
-    place = torch.clamp(locations * size - 0.5, min=-2.0 * torch.ones_like(size), max=size + 1)
+    place = locations.clamp(-1, 2) * size - 0.5
     low = place.detach().floor()
     part = place - low
-    cell = low.to(torch.int64)
-    sides = []
+    sizes, cell = size.int(), low.int()  # half the memory of int64, which is what takes the time
+    corners, shares = [], []
     for corner, share in ((cell, 1 - part), (cell + 1, part)):
-        inside = (corner >= 0) & (corner < sizes)
-        sides.append((corner.clamp_min(0).minimum(sizes - 1), share * inside))
-    columns = torch.stack([corner[..., 0] for corner, _ in sides], -1)  # B, Q, M, L, P, 2
-    rows = torch.stack([corner[..., 1] for corner, _ in sides], -1)
-    across = torch.stack([share[..., 0] for _, share in sides], -1)
-    down = torch.stack([share[..., 1] for _, share in sides], -1)
-    first = torch.tensor(starts, device=value.device)[:, None, None]
-    row_starts = first + rows * sizes[:, :, :1]
-    index = row_starts[..., :, None] + columns[..., None, :]  # B, Q, M, L, P, 2, 2
-    head = torch.arange(heads, device=value.device)[:, None, None, None, None]
-    image = torch.arange(batch, device=value.device).view(-1, 1, 1, 1, 1, 1, 1) * tokens
-    index = (image + index) * heads + head
-    factors = weights[..., None, None] * down[..., :, None] * across[..., None, :]
+        corners.append(corner.clamp_min(0).minimum(sizes - 1))
+        shares.append(share * (corner == corners[-1]))  # moved by the bounds: outside
+    # the table holds token after token, head by head
+    row_length, starts = [], [0]
+    for height, width in shapes:
+        row_length.append(width * heads)
+        starts.append(starts[-1] + height * width * heads)
+    first = _ints(starts[:-1], value)[:, None] + _ints(range(heads), value)[:, None, None]
+    first = first + _ints(range(batch), value).view(-1, 1, 1, 1, 1) * (tokens * heads)
+    rows = torch.stack([c[..., 1] for c in corners], -1) * _ints(row_length, value)[:, None, None]
+    columns = torch.stack([c[..., 0] for c in corners], -1) * heads
+    index = (rows + first[..., None])[..., :, None] + columns[..., None, :]
+    down = torch.stack([share[..., 1] for share in shares], -1)
+    across = torch.stack([share[..., 0] for share in shares], -1)
+    factors = (weights[..., None] * down)[..., :, None] * across[..., None, :]
     bags = batch * queries * heads
     summed = F.embedding_bag(
         index.reshape(bags, -1),
@@ -160,3 +158,7 @@ def sample_by_embedding_bag(
         per_sample_weights=factors.reshape(bags, -1),
     )
     return summed.view(batch, queries, heads * dim)
+
+
+def _ints(values: Sequence[int], like: Tensor) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.int32, device=like.device)

@@ -112,10 +112,7 @@ class QueryDecoder(nn.Module):
             level.flatten(2).transpose(1, 2) + embedding
             for level, embedding in zip(levels, self.level_embedding.weight, strict=True)
         ]
-        positions = [
-            sine_positions(*level.shape[-2:], level.shape[1], level).flatten(1).T
-            for level in levels
-        ]
+        positions = [_positions(level) for level in levels]
         queries = self.query_content.weight.expand(batch, -1, -1)
         places = self.query_position.weight
         normed = [self.norm(queries)]
@@ -147,3 +144,8 @@ class QueryDecoder(nn.Module):
 
 def _resized(mask_features: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(mask_features, tuple(size), mode="bilinear", align_corners=False)
+
+
+def _positions(level: Tensor) -> Tensor:
+    dim, height, width = level.shape[1:]
+    return sine_positions(height, width, dim, level).flatten(1).T
