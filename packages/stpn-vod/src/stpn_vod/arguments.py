@@ -35,7 +35,7 @@ class EvalArguments:
     """Evaluate a detector on a data set."""
 
     weights: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="WEIGHTS")]]
-    """Weights file or run directory."""
+    """Weights file, run directory, folder of `stpn vod save`, or hf://owner/name."""
     data: Path
     """Folder of the data set."""
     split: str = "val"
@@ -62,7 +62,7 @@ class PredictArguments:
     input: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="INPUT")]]
     """Video file, folder of frames, or a quoted pattern such as 'walk/*.jpg'."""
     weights: Path
-    """Weights file, run directory, or a folder that `stpn vod export` wrote."""
+    """Weights file, run directory, hf://owner/name, or a folder of `stpn vod save` or `export`."""
     out: Path
     """Folder for detections.jsonl and annotated.mp4."""
     device: str = "auto"
@@ -99,7 +99,7 @@ class ExplainArguments:
     input: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DATA_OR_VIDEO")]]
     """Folder of a data set, video file, folder of frames, or a quoted pattern of frames."""
     weights: Path
-    """Weights file or run directory."""
+    """Weights file, run directory, folder of `stpn vod save`, or hf://owner/name."""
     out: Path
     """Folder for explain.html."""
     twin: Path | None = None
