@@ -32,7 +32,7 @@ class Attention(nn.Module):
         self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None = None
     ) -> Tensor:
         """query (B, Q, D); key and value (B, N, D); allowed (B, Q, N) bool, None for all."""
-        projected = [
+        q, k, v = (
             F.linear(x, weight, bias).unflatten(2, (self.heads, -1)).transpose(1, 2)
             for x, weight, bias in zip(
                 (query, key, value),
@@ -40,9 +40,9 @@ class Attention(nn.Module):
                 self.in_proj_bias.chunk(3),
                 strict=True,
             )
-        ]
+        )
         mask = None if allowed is None else allowed[:, None]
-        attended = F.scaled_dot_product_attention(*projected, attn_mask=mask)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
