@@ -1,22 +1,27 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stpn_data.transforms import resize as torch_resize
+from stpn_vod.predict_config import Resampling
 from stpn_vod.runner.resize import resize
 
 side = st.integers(1, 200)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("resampling", ["antialias", "cv2"])
+@settings(max_examples=50, deadline=None)
 @given(size=st.tuples(side, side), target=st.tuples(side, side), seed=st.integers(0, 9))
-def test_every_pixel_is_torchs(size: tuple[int, int], target: tuple[int, int], seed: int) -> None:
+def test_every_pixel_is_torchs(
+    resampling: Resampling, size: tuple[int, int], target: tuple[int, int], seed: int
+) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3)).astype(np.uint8)
-    expected = torch_resize(torch.from_numpy(pixels).permute(2, 0, 1), target)
-    assert np.array_equal(resize(pixels, target), expected.permute(1, 2, 0).numpy())
+    expected = torch_resize(torch.from_numpy(pixels).permute(2, 0, 1), target, resampling)
+    assert np.array_equal(resize(pixels, target, resampling), expected.permute(1, 2, 0).numpy())
 
 
 def test_a_video_frame() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from stpn_vod.predict_config import PolicyName
+from stpn_vod.predict_config import PolicyName, Resampling
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,5 @@ class ExportArguments:
     short_side: int | None = None
     """Frames are resized so that no side is longer than these."""
     long_side: int | None = None
+    resampling: Resampling | None = None
+    """How frames are resized; see `stpn vod predict --help`."""

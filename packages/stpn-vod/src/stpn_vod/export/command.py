@@ -68,7 +68,7 @@ def _recipe(weights: Path) -> Recipe | None:
 def _settings(arguments: ExportArguments, recipe: Recipe | None) -> PredictConfig:
     """The flags that were given, else how the run was evaluated, else prediction's defaults."""
     settings = PredictConfig()
-    names = ("policy", "count", "stride", "short_side", "long_side")
+    names = ("policy", "count", "stride", "short_side", "long_side", "resampling")
     if recipe is not None:
         settings = dataclasses.replace(settings, **{n: getattr(recipe.eval, n) for n in names})
     given = {n: getattr(arguments, n) for n in names if getattr(arguments, n) is not None}

@@ -22,7 +22,6 @@ from stpn_vod.export.graphs import graphs_of
 from stpn_vod.export.onnx_files import OPSETS, SharedWeights, onnx_model, require_onnx
 from stpn_vod.export.programs import program_of
 from stpn_vod.model_file import TrainedDetector
-from stpn_vod.network_input import PAD_TO
 from stpn_vod.predict_config import PredictConfig
 from stpn_vod.runner.manifest import MANIFEST, VERSION, Check, Graphs, Manifest, is_exported
 from stpn_vod.runner.model import ExportedModel
@@ -66,8 +65,8 @@ def export(
     config = config or ExportConfig()
     out = Path(out)
     model = _exportable(detector)
-    _check_config(config, out)
-    sizes = padded_sizes(config)
+    _check_config(config, model.pad_to, out)
+    sizes = padded_sizes(config, model.pad_to)
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -94,11 +93,11 @@ def export(
     return manifest
 
 
-def padded_sizes(config: ExportConfig) -> tuple[Size, ...]:
-    """The sizes to export, smallest first."""
+def padded_sizes(config: ExportConfig, pad_to: int = 32) -> tuple[Size, ...]:
+    """The sizes to export, multiples of `pad_to` pixels, smallest first."""
     sides = config.predict.short_side, config.predict.long_side
     sizes = config.sizes or tuple(fit(shape, *sides) for shape in ((1080, 1920), (960, 1280)))
-    padded = {(-(-h // PAD_TO) * PAD_TO, -(-w // PAD_TO) * PAD_TO) for h, w in sizes}
+    padded = {(-(-h // pad_to) * pad_to, -(-w // pad_to) * pad_to) for h, w in sizes}
     return tuple(sorted(padded, key=lambda size: (size[0] * size[1], size)))
 
 
@@ -112,7 +111,7 @@ def _exportable(detector: TrainedDetector) -> FasterRCNN:
     return detector.model.to("cpu").float().eval()
 
 
-def _check_config(config: ExportConfig, out: Path) -> None:
+def _check_config(config: ExportConfig, pad_to: int, out: Path) -> None:
     if not (config.onnx or config.torch):
         raise InputError("--format: choose onnx, torch or both")
     if config.onnx:
@@ -120,9 +119,9 @@ def _check_config(config: ExportConfig, out: Path) -> None:
         if config.opset not in OPSETS:
             raise InputError(f"--opset {config.opset}: choose {OPSETS.start} to {OPSETS.stop - 1}")
     for height, width in config.sizes:
-        if height < PAD_TO or width < PAD_TO or height % PAD_TO or width % PAD_TO:
+        if height < pad_to or width < pad_to or height % pad_to or width % pad_to:
             raise InputError(
-                f"--size {height}x{width}: height and width must be multiples of {PAD_TO}, which "
+                f"--size {height}x{width}: height and width must be multiples of {pad_to}, which "
                 "frames are padded to"
             )
     if out.exists() and not is_exported(out) and (not out.is_dir() or any(out.iterdir())):
@@ -137,9 +136,10 @@ def _manifest(detector: TrainedDetector, config: ExportConfig) -> Manifest:
         classes=detector.classes,
         mean=MEAN,
         std=STD,
-        pad_to=PAD_TO,
+        pad_to=detector.config.pad_to,
         short_side=config.predict.short_side,
         long_side=config.predict.long_side,
+        resampling=config.predict.resampling,
         policy=config.predict.policy,
         count=config.predict.count,
         stride=config.predict.stride,

@@ -9,6 +9,7 @@ from typing import Literal
 from stpn_core.command import read_text
 from stpn_core.errors import InputError
 from stpn_core.settings import STRICT, from_json
+from stpn_vod.predict_config import PolicyName, Resampling
 
 MANIFEST = "model.json"
 VERSION = 1
@@ -70,8 +71,9 @@ class Manifest:
     """Frames are zero-padded to multiples of this many pixels."""
     short_side: int
     long_side: int
+    resampling: Resampling
     """How frames are resized before that, unless the user asks for something else."""
-    policy: Literal["uniform", "window", "online"]
+    policy: PolicyName
     count: int
     stride: int
     """Support frames, unless the user asks for others; see `PredictConfig`."""

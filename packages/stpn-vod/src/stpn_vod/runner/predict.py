@@ -65,14 +65,9 @@ def settings_for(manifest: Manifest, config: PredictConfig | None) -> PredictCon
     """`config` with what was exported in place of every setting left at its default."""
     default = PredictConfig()
     config = config or default
-    if config.resampling != default.resampling:
-        raise InputError(
-            f"--resampling {config.resampling}: exported models resize with {default.resampling} "
-            "only; predict with the weights, or leave it out"
-        )
     changes: dict[str, Any] = {
         name: getattr(manifest, name)
-        for name in ("short_side", "long_side", "policy", "count", "stride")
+        for name in ("short_side", "long_side", "resampling", "policy", "count", "stride")
         if getattr(config, name) == getattr(default, name)
     }
     return dataclasses.replace(config, **changes)
@@ -157,6 +152,7 @@ def _detect(
         policy,
         short_side=config.short_side,
         long_side=config.long_side,
+        resampling=config.resampling,
         cuts=config.cuts,
         support=support,
     )

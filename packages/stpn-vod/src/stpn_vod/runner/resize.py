@@ -1,7 +1,7 @@
-"""Resizing pixels in numpy, bit for bit as torch resizes uint8 images with antialiasing.
+"""Resizing pixels in numpy, bit for bit as torch resizes uint8 images on a CPU.
 
-Source: the integer arithmetic of ATen's `upsample_bilinear2d_aa` for uint8 (after Pillow): weights
-in 16 bits, rows first, rounded to a level after each direction.
+Source: the integer arithmetic of ATen's bilinear resizing for uint8 (after Pillow): weights in 16
+bits, rows first, rounded to a level after each direction.
 """
 
 from __future__ import annotations
@@ -11,21 +11,27 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from stpn_vod.predict_config import Resampling
+
 _MOST_BITS = 22
 
 
-def resize(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """uint8 (H, W, 3) to uint8 (*size, 3), bilinear, filtered where it shrinks."""
+def resize(
+    pixels: NDArray[np.uint8], size: tuple[int, int], resampling: Resampling = "antialias"
+) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3) to uint8 (*size, 3), bilinear; see `stpn_data.transforms.resize`."""
     height, width = size
     if width != pixels.shape[1]:
-        pixels = _along(pixels, 1, width)
+        pixels = _along(pixels, 1, width, resampling)
     if height != pixels.shape[0]:
-        pixels = _along(pixels, 0, height)
+        pixels = _along(pixels, 0, height, resampling)
     return pixels
 
 
-def _along(pixels: NDArray[np.uint8], axis: int, length: int) -> NDArray[np.uint8]:
-    places, weights, bits = _taps(pixels.shape[axis], length)
+def _along(
+    pixels: NDArray[np.uint8], axis: int, length: int, resampling: Resampling
+) -> NDArray[np.uint8]:
+    places, weights, bits = _taps(pixels.shape[axis], length, resampling)
     shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
     total: NDArray[np.int32] | None = None
     for tap in range(places.shape[1]):
@@ -39,8 +45,20 @@ def _along(pixels: NDArray[np.uint8], axis: int, length: int) -> NDArray[np.uint
 
 
 @lru_cache(maxsize=64)
-def _taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.int32], int]:
+def _taps(
+    source: int, target: int, resampling: Resampling
+) -> tuple[NDArray[np.intp], NDArray[np.int32], int]:
     """Which pixels (target, taps) make each new one, with what weights, and the bits of these."""
+    filtered = resampling == "antialias"
+    places, weights = (_filtered if filtered else _nearest_two)(source, target)
+    bits = 0
+    while bits < _MOST_BITS and int(0.5 + weights.max() * (1 << (bits + 1))) < 1 << 15:
+        bits += 1
+    levels = (weights * (1 << bits) + 0.5).astype(np.int32)
+    return np.minimum(places, source - 1), levels, bits
+
+
+def _filtered(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     scale = source / target
     stretch = max(scale, 1.0)
     centre = scale * (np.arange(target) + 0.5)
@@ -55,9 +73,11 @@ def _taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.int32]
     total = np.zeros(target)
     for tap in range(taps):
         total += weights[:, tap]
-    weights /= total[:, None]
-    bits = 0
-    while bits < _MOST_BITS and int(0.5 + weights.max() * (1 << (bits + 1))) < 1 << 15:
-        bits += 1
-    levels = (weights * (1 << bits) + 0.5).astype(np.int32)
-    return np.minimum(places, source - 1), levels, bits
+    return places, weights / total[:, None]
+
+
+def _nearest_two(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    at = np.maximum(source / target * (np.arange(target) + 0.5) - 0.5, 0.0)
+    first = np.minimum(at.astype(np.int64), source - 1)
+    beyond = np.clip(at - first, 0.0, 1.0)
+    return first[:, None] + np.arange(2), np.stack([1.0 - beyond, beyond], axis=1)

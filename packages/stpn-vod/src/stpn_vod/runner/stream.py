@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from stpn_data.fit import fit
 from stpn_data.support import Policy, UniformPolicy
+from stpn_vod.predict_config import Resampling
 from stpn_vod.runner.found import FrameResult
 from stpn_vod.runner.frames import Frame
 from stpn_vod.runner.manifest import Graphs
@@ -36,8 +37,8 @@ class DetectionStream:
     """One video being answered; any number of them share one model.
 
     policy: which frames support which. `UniformPolicy` needs its frames beforehand: `support`, each
-    uint8 (3, H, W), all of one size. short_side, long_side: how frames are resized. cuts: frames
-    before a cut, or of another size, do not support frames after it.
+    uint8 (3, H, W), all of one size. short_side, long_side, resampling: how frames are resized.
+    cuts: frames before a cut, or of another size, do not support frames after it.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class DetectionStream:
         *,
         short_side: int,
         long_side: int,
+        resampling: Resampling = "antialias",
         cuts: bool = True,
         support: Iterable[NDArray[np.uint8]] = (),
     ) -> None:
         self._model = model
         self._sides = short_side, long_side
+        self._resampling: Resampling = resampling
         given = isinstance(policy, UniformPolicy)
         self._policy = policy if model.uses_support and not given else None
         self._cuts = cuts and self._policy is not None
@@ -93,7 +96,7 @@ class DetectionStream:
     def _see(self, frame: Frame) -> _Seen:
         height, width = frame.image.shape[1:]
         size = fit((height, width), *self._sides)
-        pixels = resize(frame.image.transpose(1, 2, 0), size)
+        pixels = resize(frame.image.transpose(1, 2, 0), size, self._resampling)
         return _Seen(frame, pixels, self._model.graphs_for(size))
 
     def _embed(self, seen: _Seen) -> Array:
@@ -146,15 +149,18 @@ def detect_frames(
     *,
     short_side: int = 0,
     long_side: int = 0,
+    resampling: Resampling | None = None,
     cuts: bool = True,
     support: Iterable[NDArray[np.uint8]] = (),
 ) -> Iterator[FrameResult]:
-    """One result per frame, in order; see `DetectionStream`. Sides 0: as the model was exported."""
+    """One result per frame, in order; see `DetectionStream`. What is not said of resizing is as the
+    model was exported."""
     stream = DetectionStream(
         model,
         policy,
         short_side=short_side or model.manifest.short_side,
         long_side=long_side or model.manifest.long_side,
+        resampling=resampling or model.manifest.resampling,
         cuts=cuts,
         support=support,
     )
