@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from stpn_core import Features
 from stpn_vod.detections import Detections
 from stpn_vod.detector import FasterRCNN
-from stpn_vod.export.graphs import layers_of
+from stpn_vod.export.graphs import Graph, layers_of
 from stpn_vod.runner.found import Found
 from stpn_vod.runner.manifest import Check, Graphs
 from stpn_vod.runner.model import ExportedModel
@@ -55,6 +57,14 @@ def check_graphs(
     for name, difference in _differences(detector, exported, graphs, samples):
         largest[name] = max(largest.get(name, 0.0), difference)
     return [Check(name, size, kind, difference) for name, difference in largest.items()]
+
+
+@torch.no_grad()
+def check_program(graph: Graph, program: ExportedProgram, size: str) -> Check:
+    """The largest difference of a program of torch from the module it was made of, on its example."""
+    inputs = tuple(graph.inputs.values())
+    given = [output.numpy() for output in program.module()(*inputs)]
+    return Check(f"{graph.name}, program", size, "random", _relative(graph.module(*inputs), given))
 
 
 def _differences(
@@ -99,7 +109,7 @@ def _of_detections(
     return apart(found, exported.detect(graphs, maps, sample.size))
 
 
-def _relative(expected: Iterable[Tensor], given: Iterable[NDArray[np.float32]]) -> float:
+def _relative(expected: Iterable[Tensor], given: Iterable[NDArray[Any]]) -> float:
     """Largest difference in units of the largest value; infinite where one is not finite."""
     worst = 0.0
     for tensor, array in zip(expected, given, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,7 @@ from stpn_core.settings import to_json
 from stpn_data.batch import MEAN, STD
 from stpn_data.fit import fit
 from stpn_vod.detector import FasterRCNN
-from stpn_vod.export.check import Sample, check_graphs, random_samples
+from stpn_vod.export.check import Sample, check_graphs, check_program, random_samples
 from stpn_vod.export.graphs import graphs_of
 from stpn_vod.export.onnx_files import OPSETS, SharedWeights, onnx_model, require_onnx
 from stpn_vod.export.programs import program_of
@@ -77,9 +78,10 @@ def export(
         manifest = _manifest(detector, config)
         manifest = _write_graphs(model, partial, manifest, sizes, config, say)
         if config.onnx:
-            checks = _check(model, partial, manifest, real, say)
-            manifest = replace(manifest, checks=checks)
-            refuse_above(checks, config.tolerance)
+            checks = _check(model, partial, manifest, real)
+            manifest = replace(manifest, checks=manifest.checks + checks)
+        _report(manifest.checks, say)
+        refuse_above(manifest.checks, config.tolerance)
         write_new(partial / MANIFEST, to_json(manifest).encode())
         sync_path(partial)
         if out.exists():
@@ -108,7 +110,7 @@ def _exportable(detector: TrainedDetector) -> FasterRCNN:
             "meet those of other frames, whose number no graph fixes. Export one with head "
             "faster_rcnn, or predict with the weights"
         )
-    return detector.model.to("cpu").float().eval()
+    return copy.deepcopy(detector.model).to("cpu").float().eval()
 
 
 def _check_config(config: ExportConfig, pad_to: int, out: Path) -> None:
@@ -163,7 +165,7 @@ def _write_graphs(
     config: ExportConfig,
     say: Say,
 ) -> Manifest:
-    graphs, programs = [], []
+    graphs, programs, checks = [], [], []
     weights = SharedWeights(folder) if config.onnx else None
     for size in sizes:
         names: dict[str, str] = {}
@@ -173,6 +175,7 @@ def _write_graphs(
             say(f"exporting {stem}")
             program = program_of(graph)
             if config.torch:
+                checks.append(check_program(graph, program, f"{size[0]}x{size[1]}"))
                 saved[graph.name] = f"{stem}.pt2"
                 torch.export.save(program, folder / saved[graph.name])
             if weights is not None:
@@ -185,11 +188,17 @@ def _write_graphs(
     if weights is not None:
         weights.close()
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-    return replace(manifest, graphs=tuple(graphs), programs=tuple(programs), files=files)
+    return replace(
+        manifest,
+        graphs=tuple(graphs),
+        programs=tuple(programs),
+        files=files,
+        checks=tuple(checks),
+    )
 
 
 def _check(
-    model: FasterRCNN, folder: Path, manifest: Manifest, real: Frames | None, say: Say
+    model: FasterRCNN, folder: Path, manifest: Manifest, real: Frames | None
 ) -> tuple[Check, ...]:
     providers = ["CPUExecutionProvider"]
     exported = ExportedModel(folder, manifest, threads=0, providers=providers)
@@ -200,12 +209,15 @@ def _check(
             samples.append(list(real((graphs.height, graphs.width))))
         for kind in filter(None, samples):
             checks += check_graphs(model, exported, graphs, kind)
+    return tuple(checks)
+
+
+def _report(checks: Sequence[Check], say: Say) -> None:
     for check in checks:
         say(
-            f"{check.graph:<12}  {check.size:>9}  {check.frames:<6} frames: "
+            f"{check.graph:<17}  {check.size:>9}  {check.frames:<6} frames: "
             f"largest difference from torch {check.largest:.1e}"
         )
-    return tuple(checks)
 
 
 def refuse_above(checks: Sequence[Check], tolerance: float) -> None:
