@@ -22,7 +22,9 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="study", description=(__doc__ or "").split("\n\n")[0])
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs")
-    size.add_argument("--long", action="store_true", help="four times the steps; docs/study/long")
+    size.add_argument(
+        "--long", action="store_true", help="1000 steps instead of 400; docs/study/long"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[], help="default 0 1 2")
     parser.add_argument(
         "--arms", nargs="+", default=[], choices=[*ARMS, SUPPORT_TESTS], metavar="ARM"

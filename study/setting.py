@@ -51,7 +51,7 @@ class Setting:
 # 112 pixels: 28 x 28 tokens, whole attention windows in the first stages. 40 frames: at a stride of
 # 8 a frame has four or five support frames.
 FULL = Setting("full", 112, 160, 48, 40, 4, 600, 400, 2, 4, 10)
-LONG = replace(FULL, name="long", steps=1600)
+LONG = replace(FULL, name="long", steps=1000, curve_points=5)
 QUICK = Setting("quick", 64, 4, 4, 6, 2, 2, 2, 3, 2, 5)
 
 
