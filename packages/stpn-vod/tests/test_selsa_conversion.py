@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from stpn_core.cli import main
 from stpn_core.errors import InputError
 from stpn_core.settings import read_dataclass
 from stpn_core.weights import read_checkpoint
@@ -80,7 +81,7 @@ def test_a_missing_part_is_named(prompted, tmp_path):
         load_detector(tmp_path / "broken.pth")
 
 
-def test_resnet_is_refused_clearly(prompted, tmp_path):
+def test_resnet_is_refused_clearly(prompted, tmp_path, capsys):
     """The names of mmtracking's own checkpoints: ResNet, one 3x3 convolution as neck."""
     state = {
         key: value for key, value in _alone(prompted).items() if not key.startswith("detector.back")
@@ -92,6 +93,9 @@ def test_resnet_is_refused_clearly(prompted, tmp_path):
     torch.save({"state_dict": state, "meta": {}}, tmp_path / "mmtracking.pth")
     with pytest.raises(InputError, match=r"SELSA on a ResNet .*vid_swin_t_selsa"):
         load_detector(tmp_path / "mmtracking.pth")
+    assert main(["convert", str(tmp_path / "mmtracking.pth"), str(tmp_path / "a.safetensors")]) == 2
+    assert "SELSA on a ResNet" in capsys.readouterr().err
+    assert not (tmp_path / "a.safetensors").exists()
     plain = {key: value for key, value in state.items() if ".aggregator." not in key}
     assert convert_detector(plain, {}) is None, "other detectors are left to others"
 

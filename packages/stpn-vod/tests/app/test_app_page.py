@@ -203,6 +203,14 @@ def _newest(client: Client) -> int:
     return client.json("GET", "/api/jobs")[-1]["number"]
 
 
+@pytest.mark.parametrize(("required", "outcome"), [("0", pytest.skip), ("1", pytest.fail)])
+def test_without_a_browser_it_skips_unless_every_check_is_asked_for(monkeypatch, required, outcome):
+    monkeypatch.setenv("STPN_CHROMIUM", "no-such-browser")
+    monkeypatch.setenv("STPN_REQUIRE_SHARED", required)
+    with pytest.raises(outcome.Exception, match="apt-get install chromium"):
+        find_browser()
+
+
 def test_the_control_of_the_browser_sees_an_error(browser, tmp_path: Path):
     browser.events.clear()
     (tmp_path / "bad.html").write_text("<script>nowhere()</script>")

@@ -89,7 +89,8 @@ function tell(job) {
     at("clip-state").textContent = describe(job);
     const progress = at("progress");
     progress.hidden = job.state !== "running";
-    if (job.total) progress.value = Math.min(1, job.answered / job.total);
+    // reading and answering count half each: a policy that looks ahead reads long before it answers
+    if (job.total) progress.value = Math.min(1, (job.taken + job.answered) / 2 / job.total);
     else progress.removeAttribute("value");
     at("warning").hidden = !job.problems.length;
     at("warning").textContent = `The clip is ${job.status}: ${job.problems.join("; ")}`;
