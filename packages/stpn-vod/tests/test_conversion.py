@@ -191,38 +191,6 @@ def test_class_names_survive_conversion(original):
         convert_detector(original, {"classes": '["a", "b"]'})
 
 
-def test_single_frame_checkpoint_has_its_own_settings(original, tmp_path):
-    weights = _converted(
-        {
-            key.removeprefix("detector."): tensor
-            for key, tensor in original.items()
-            if key.startswith("detector.")
-        }
-    )
-    config = _config(weights)
-    assert config.predictor is None
-    assert config.pad_to == 16  # 30 classes: those of ImageNet VID
-    assert config.box_stds == (0.1, 0.1, 0.2, 0.2)
-    assert (config.roi_samples, config.roi_low_quality, config.train_proposals) == (512, False, 600)
-    save_weights(tmp_path / "single.safetensors", *weights)
-    model = load_detector(tmp_path / "single.safetensors")
-    assert not model.training
-    assert len(model(torch.zeros(1, 3, 64, 64), torch.tensor([[64, 64]]))) == 1
-
-
-def test_a_single_frame_checkpoint_of_other_classes_is_padded_as_mmdet_does(original):
-    state = {
-        key.removeprefix("detector."): tensor
-        for key, tensor in original.items()
-        if key.startswith("detector.")
-    }
-    for name, rows in (("fc_cls", 81), ("fc_reg", 320)):
-        state[f"roi_head.bbox_head.{name}.weight"] = torch.randn(rows, 32)
-        state[f"roi_head.bbox_head.{name}.bias"] = torch.randn(rows)
-    config = _config(_converted(state))
-    assert (config.num_classes, config.pad_to) == (80, 32)
-
-
 def test_average_predictor_converts(original):
     state = {k: v for k, v in original.items() if not k.startswith("prompt_predictor.")}
     state["prompt_predictor.reduction.weight"] = torch.randn(16, 128)
