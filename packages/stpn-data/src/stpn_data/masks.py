@@ -130,7 +130,7 @@ def pick_counts(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """`counts` and `start` of `boxes` alone, in their order."""
     start = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.diff(masks.start)[boxes])])
-    view = masks.counts.tobytes()
+    view = masks.counts.data
     pieces = zip(masks.start[:-1][boxes].tolist(), masks.start[1:][boxes].tolist(), strict=True)
     return np.frombuffer(b"".join(view[a:b] for a, b in pieces), np.uint8), start
 
