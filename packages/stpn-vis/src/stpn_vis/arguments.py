@@ -57,6 +57,18 @@ class EvalArguments:
 
 
 @dataclass(frozen=True)
+class ExportWeightsArguments:
+    """Write a segmenter's weights under the names of other code; prompts have no place there."""
+
+    weights: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="WEIGHTS")]]
+    """Weights file or run directory; another project's checkpoint will do, too."""
+    out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]]
+    """A file *.pth for detectron2, a folder for Transformers."""
+    to: Literal["detectron2", "transformers"]
+    """detectron2: Mask2Former, MinVIS. transformers: Mask2FormerForUniversalSegmentation."""
+
+
+@dataclass(frozen=True)
 class PredictArguments:
     """Draw masks on a video."""
 

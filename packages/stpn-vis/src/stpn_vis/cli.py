@@ -106,6 +106,23 @@ def submit(argv: Sequence[str]) -> int:
     return run(arguments)
 
 
+def export_weights(argv: Sequence[str]) -> int:
+    """Weights for detectron2 or Transformers: `stpn vis export-weights WEIGHTS OUT --to NAME`."""
+    from stpn_vis.arguments import ExportWeightsArguments, parse
+
+    arguments = parse(ExportWeightsArguments, argv, "export-weights")
+
+    from stpn_core.runs import weights_file
+    from stpn_vis.export_weights import export_weights as run
+    from stpn_vis.weights import read_segmenter
+
+    exported = run(read_segmenter(weights_file(arguments.weights)), arguments.out, arguments.to)
+    for key in exported.left_out:
+        print(f"  left out: {key}")
+    print(f"wrote {arguments.out}: {len(exported.state)} tensors for {arguments.to}")
+    return 0
+
+
 def demo(argv: Sequence[str]) -> int:
     """Synthesise occluded look-alikes, train STPN and its twin, and report who wins."""
     from stpn_vis.arguments import DemoArguments, parse
@@ -122,6 +139,7 @@ VERBS: dict[str, Verb] = {
     "eval": evaluate,
     "predict": predict,
     "submit": submit,
+    "export-weights": export_weights,
     "demo": demo,
     "recipes": recipes,
 }
