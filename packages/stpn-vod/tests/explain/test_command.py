@@ -13,11 +13,14 @@ import pytest
 import torch
 
 from stpn_core.cli import main
+from stpn_core.errors import InputError, NumericsError
 from stpn_data.readers import open_dataset
 from stpn_vod.arguments import ExplainArguments
 from stpn_vod.build import build_detector
+from stpn_vod.explain import prompt_attention
 from stpn_vod.explain.command import explain, load_arms
 from stpn_vod.explain.page import Page
+from stpn_vod.explain.view import Arm
 from stpn_vod.model_file import TrainedDetector, load_trained
 from stpn_vod.weights import save_detector
 
@@ -53,6 +56,9 @@ def test_twin_and_stpn_side_by_side_in_one_file_and_again_the_same(
     assert "Looking inside: single-frame twin beside STPN" in text
     assert text.count("EigenCAM, cells of 8 pixels") == 4
     assert re.search(r"12 of \d+ \w+ boxes", text)
+    assert re.search(
+        r"single-frame twin STPN boxes cover (slow|medium|fast) \d+ % \d+ % \d+ %", text
+    )
     assert "Where the prompts' queries attend" in text
     assert "looked at all that they see alike; mean of each block:" in text
     assert not re.search(r"\bnan\b", text, re.IGNORECASE)
@@ -128,9 +134,6 @@ def test_selsa_is_explained_too(
 def test_attention_that_cannot_be_read_leaves_a_sentence(
     detector: TrainedDetector, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stpn_core.errors import InputError
-    from stpn_vod.explain import prompt_attention
-
     def refuse(*_: object) -> None:
         raise InputError("not this encoder")
 
@@ -141,13 +144,25 @@ def test_attention_that_cannot_be_read_leaves_a_sentence(
     assert page.frames[0].mass is None
 
 
+def test_weights_that_overflow_are_not_explained(
+    detector: TrainedDetector, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = torch.full_like(detector.model.fpn.output[0].weight, 3e38)
+    monkeypatch.setattr(detector.model.fpn.output[0].weight, "data", huge)
+    arguments = ExplainArguments(
+        input=str(shapes), weights=tmp_path, out=tmp_path, frames=1, objects=0, **SIZES
+    )
+    with pytest.raises(NumericsError, match="nothing to explain"):
+        explain([Arm("STPN", detector)], open_dataset(shapes, "val"), arguments)
+
+
 def test_too_few_objects_leave_a_sentence(trained: Path, shapes: Path, tmp_path: Path) -> None:
     arguments = ExplainArguments(
         input=str(shapes), weights=trained, out=tmp_path, frames=1, boxes=0, objects=3, **SIZES
     )
     page = explain(load_arms(arguments)[1:], open_dataset(shapes, "val"), arguments)
-    assert page.objects is None
-    assert "Too few objects to lay out: " in page.objects_note
+    assert page.objects.plot is None
+    assert "Too few objects to lay out: " in page.objects.note
 
 
 def test_no_support_no_prompts(trained: Path, shapes: Path, tmp_path: Path) -> None:

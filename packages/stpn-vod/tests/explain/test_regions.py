@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from stpn_data.clips import read_frame
 from stpn_data.support import WindowPolicy
 from stpn_data.transforms import EvalResize
-from stpn_vod.explain.regions import region_features, sample_objects, videos_of
+from stpn_vod.explain.eigen_cam import common_stride, eigen_cam, heat_inside
+from stpn_vod.explain.regions import object_features, sample_objects, videos_of
 from stpn_vod.explain.source import open_source
 from stpn_vod.explain.view import Arm
 from stpn_vod.model_file import TrainedDetector
@@ -56,31 +58,37 @@ def test_features_are_those_of_each_box_in_its_own_frame(
 ) -> None:
     index = open_source(str(shapes), "val")
     rows = np.array([1, 2, 9])
-    features = region_features(
+    found = object_features(
         Arm("twin", twin_detector), index, rows, WindowPolicy(1, 2), EvalResize(96, 96)
     )
+    features = found.pooled
     assert features.shape == (3, 8 * 49)
     model = twin_detector.model
+    heat = []
     for row, actual in zip(rows.tolist(), features, strict=True):
         frame = int(np.searchsorted(index.box_start, row, side="right")) - 1
-        from stpn_data.clips import read_frame
-
         resize = EvalResize(96, 96).geometry((64, 64))
         image = to_network(model, resize.images(read_frame(index, frame)))[None]
         with torch.no_grad():
             pyramid = model.fpn(model.stpn.encode(image, None))
             box = torch.from_numpy(index.boxes[row]) * 1.5
             expected = pool_regions(pyramid, [box[None]])
+        stride = common_stride(pyramid, (96, 96))
+        every = torch.from_numpy(index.boxes_of(frame).boxes) * 1.5
+        cam = eigen_cam(pyramid, (96, 96), every, stride)
+        heat.append(heat_inside(cam, stride, every, (96, 96)))
         assert torch.allclose(torch.from_numpy(actual), expected.flatten(), atol=1e-5)
+    assert np.allclose(found.heat, heat, atol=1e-4)
+    assert np.array_equal(found.take(np.array([2])).pooled, features[2:])
     assert videos_of(index, rows).tolist() == [0, 0, 1]
 
 
 def test_prompts_change_the_features(detector: TrainedDetector, shapes: Path) -> None:
     index, rows = open_source(str(shapes), "val"), np.array([3])
     on, off = (
-        region_features(
+        object_features(
             Arm("x", detector, prompted), index, rows, WindowPolicy(1, 2), EvalResize(64, 64)
         )
         for prompted in (True, False)
     )
-    assert not np.allclose(on, off)
+    assert not np.allclose(on.pooled, off.pooled)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from stpn_core.errors import InputError
@@ -21,11 +20,11 @@ from stpn_vod.build_config import DetectorConfig
 from stpn_vod.eval_command import check_classes
 from stpn_vod.explain import plots
 from stpn_vod.explain.frame_part import Prompted, explain_frame
+from stpn_vod.explain.objects_part import explain_objects
 from stpn_vod.explain.page import Page, Picture, write_page
 from stpn_vod.explain.picture import data_address
-from stpn_vod.explain.regions import ObjectSample, region_features, sample_objects, videos_of
 from stpn_vod.explain.source import choose_frames, find_frames, open_source
-from stpn_vod.explain.tsne import FEWEST, embed, neighbour_agreement, require_sklearn
+from stpn_vod.explain.tsne import require_sklearn
 from stpn_vod.explain.view import Arm
 from stpn_vod.model_file import load_trained
 from stpn_vod.video_inference import SupportCache
@@ -93,63 +92,21 @@ def explain(arms: Sequence[Arm], index: VideoIndex, arguments: ExplainArguments)
         part, about = explain_frame(arms, caches, policy, place, index, arguments.boxes)
         parts.append(part)
         prompted.append(about)
-    objects, objects_note = _objects(arms, index, policy, resize, arguments)
+    objects = explain_objects(
+        arms, index, policy, resize, count=arguments.objects, seed=arguments.seed
+    )
     plot, mass_note = _mass(prompted)
     return Page(
         title="Looking inside: " + " beside ".join(arm.title for arm in arms),
         settings=_settings(arms, index, arguments),
         frames=parts,
+        titles=[arm.title for arm in arms],
         frames_note="" if parts else "No frame could be read, so there is none to show.",
         objects=objects,
-        objects_note=objects_note,
         prompts_note=_prompts_note(arms[-1], prompted),
         mass_plot=plot,
         mass_note=mass_note,
     )
-
-
-def _objects(
-    arms: Sequence[Arm],
-    index: VideoIndex,
-    policy: Policy,
-    resize: EvalResize,
-    arguments: ExplainArguments,
-) -> tuple[Picture | None, str]:
-    if not len(index.boxes):
-        return None, f"{index.source} has no annotated boxes, so there are no objects to lay out."
-    if not arguments.objects:
-        return None, "Left out, as asked with --objects 0."
-    samples = sample_objects(index, arguments.objects, arguments.seed)
-    shown = [sample for sample in samples if len(sample.rows) >= FEWEST]
-    few = [f"{len(sample.rows)} {sample.speed}" for sample in samples if len(sample.rows) < FEWEST]
-    note = f"Too few objects to lay out: {', '.join(few)} (at least {FEWEST})." if few else ""
-    if [sample.speed for sample in samples] == ["all"]:
-        note += " Not by speed: some boxes have no track, so their motion is not known."
-    if not shown:
-        return None, note.strip()
-    rows = np.unique(np.concatenate([sample.rows for sample in shown]))
-    features = [region_features(arm, index, rows, policy, resize) for arm in arms]
-    panels = [
-        [
-            _panel(arm, index, sample, own[np.searchsorted(rows, sample.rows)], arguments.seed)
-            for arm, own in zip(arms, features, strict=True)
-        ]
-        for sample in shown
-    ]
-    caption = "; ".join(f"{len(s.rows)} of {s.total} {s.speed} boxes" for s in shown)
-    picture = data_address(plots.scatter(panels, index.classes), "png")
-    return Picture(picture, f"{caption}, drawn by chance."), note.strip()
-
-
-def _panel(
-    arm: Arm, index: VideoIndex, sample: ObjectSample, features: np.ndarray, seed: int
-) -> plots.Panel:
-    labels = index.labels[sample.rows].astype(np.int64)
-    agreement = neighbour_agreement(features, labels, videos_of(index, sample.rows))
-    number = ""
-    if agreement is not None:
-        number = f"\nneighbours of one class {agreement[0]:.0%}, chance {agreement[1]:.0%}"
-    return plots.Panel(f"{sample.speed}: {arm.title}{number}", embed(features, seed), labels)
 
 
 def _prompts_note(arm: Arm, prompted: Sequence[Prompted]) -> str:

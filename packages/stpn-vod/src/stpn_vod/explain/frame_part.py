@@ -19,6 +19,7 @@ from stpn_vod.explain.page import FramePart, Picture
 from stpn_vod.explain.picture import heat_over, jpeg, with_boxes
 from stpn_vod.explain.prompt_attention import SupportLook, mass_of, mass_picture, support_look
 from stpn_vod.explain.view import Arm, View, detections, look
+from stpn_vod.selsa_detector import SelsaDetector
 from stpn_vod.video_inference import SupportCache
 
 SCORE = 0.25  # detections that score less are not drawn
@@ -99,6 +100,8 @@ def _pictures(view: View, found: Detections, chosen: Chosen, most_boxes: int) ->
         hot = heat_over(view.frame.image, cam.heat, covers)
         name = view.arm.detector.classes[label]
         said = f"for the {chosen.what} {name}: score {cam.score:.2f}, IoU {cam.iou:.2f}"
+        if isinstance(view.arm.detector.model, SelsaDetector):
+            said += ", without its references"
         pictures.append(Picture(jpeg(with_boxes(hot, box[None], [class_colour(label)])), said))
     return pictures
 

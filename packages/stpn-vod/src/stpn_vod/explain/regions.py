@@ -17,6 +17,7 @@ from stpn_data.index import VideoIndex
 from stpn_data.sequence import EvalVideo
 from stpn_data.support import Policy
 from stpn_data.transforms import EvalResize
+from stpn_vod.explain.eigen_cam import common_stride, eigen_cam, heat_inside
 from stpn_vod.explain.view import Arm, look
 from stpn_vod.motion import EVERY_SPEED, SPEEDS, has_tracks, motion_iou
 from stpn_vod.roi_align import pool_regions
@@ -53,11 +54,27 @@ def sample_objects(index: VideoIndex, count: int, seed: int) -> list[ObjectSampl
     return samples
 
 
-def region_features(
+@dataclass(frozen=True, eq=False)
+class ObjectFeatures:
+    """What one detector's pyramid holds of n objects.
+
+    pooled (n, C x 7 x 7): features in their boxes. heat (n, 2): of the frame of each, the share of
+    its EigenCAM inside its annotated boxes, and the share of it that these cover.
+    """
+
+    pooled: NDArray[np.float32]
+    heat: NDArray[np.float64]
+
+    def take(self, rows: NDArray[np.int64]) -> ObjectFeatures:
+        """Those at `rows`."""
+        return ObjectFeatures(self.pooled[rows], self.heat[rows])
+
+
+def object_features(
     arm: Arm, index: VideoIndex, rows: NDArray[np.int64], policy: Policy, resize: EvalResize
-) -> NDArray[np.float32]:
-    """Pooled pyramid features (n, C x 7 x 7) of the boxes `rows`, ascending, of `index`."""
-    parts = []
+) -> ObjectFeatures:
+    """Features of the boxes `rows`, ascending, of `index`; each frame is encoded once."""
+    pooled, heat = [], []
     bar = tqdm(total=len(rows), desc=f"objects, {arm.title}", unit="box")
     for video, places in _by_video(index, rows):
         cache = SupportCache(
@@ -65,14 +82,18 @@ def region_features(
         )
         for t, here in places:
             view = look(arm, cache, policy, t)
-            scale = np.array([*view.frame.scale, *view.frame.scale], np.float32)
-            boxes = torch.from_numpy(index.boxes[here] * scale).to(view.image.device)
+            scale = torch.tensor([*view.frame.scale, *view.frame.scale])
+            boxes = (torch.from_numpy(index.boxes[here]) * scale).to(view.image.device)
             with torch.no_grad():
-                pooled = pool_regions(view.pyramid, [boxes])
-            parts.append(pooled.flatten(1).cpu().numpy())
+                found = pool_regions(view.pyramid, [boxes])
+            pooled.append(found.flatten(1).cpu().numpy())
+            every = torch.from_numpy(view.frame.annotation.boxes) * scale
+            stride = common_stride(view.pyramid, view.size)
+            cam = eigen_cam(view.pyramid, view.size, every, stride)
+            heat += [heat_inside(cam, stride, every, view.size)] * len(here)
             bar.update(len(here))
     bar.close()
-    return np.concatenate(parts)
+    return ObjectFeatures(np.concatenate(pooled), np.array(heat))
 
 
 def videos_of(index: VideoIndex, rows: NDArray[np.int64]) -> NDArray[np.int64]:

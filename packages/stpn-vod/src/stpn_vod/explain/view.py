@@ -12,6 +12,7 @@ from torch import Tensor
 
 from stpn_core import Features
 from stpn_core.encoder import Prompts
+from stpn_core.errors import NumericsError
 from stpn_data.sequence import EvalFrame
 from stpn_data.support import Policy
 from stpn_vod.detections import Detections
@@ -54,7 +55,7 @@ class View:
 @torch.no_grad()
 def look(arm: Arm, cache: SupportCache, policy: Policy, t: int) -> View:
     """Encode frame t of the cache's video. The cache, which belongs to the arm's detector, is asked
-    from front to back."""
+    from front to back. Raises NumericsError if a feature is not finite."""
     model = arm.detector.model
     frame = cache.video.frame(t)
     size = (frame.image.shape[1], frame.image.shape[2])
@@ -67,13 +68,19 @@ def look(arm: Arm, cache: SupportCache, policy: Policy, t: int) -> View:
         tokens = torch.cat([cache.tokens[place] for place in cache.support], dim=1)
     image = to_network(model, frame.image)[None]
     features = model.stpn.encode(image, prompts)
+    pyramid = model.fpn(features)
+    if not all(bool(level.isfinite().all()) for level in pyramid.maps):
+        raise NumericsError(
+            f"frame {frame.name}: features of {arm.detector.source} are NaN or infinite, so there is "
+            "nothing to explain; evaluate the weights first"
+        )
     return View(
         arm=arm,
         frame=frame,
         image=image,
         size=size,
         features=features,
-        pyramid=model.fpn(features),
+        pyramid=pyramid,
         prompts=prompts,
         support=tuple(place for place, _ in cache.support) if prompts is not None else (),
         tokens=tokens,
