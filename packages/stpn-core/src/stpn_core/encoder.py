@@ -85,8 +85,9 @@ def create_encoder(
     """Build an encoder.
 
     name: "swin_tiny", "swin_small", "swin_base", "swin_large" (window=7, or 12 for base and large);
-        "swin" for sizes of one's own (embed_dim, depths, num_heads, mlp_ratio, window); or the name
-        of any timm VisionTransformer or Eva model, such as "vit_small_patch16_dinov3".
+        "swin" for sizes of one's own (embed_dim, depths, num_heads, mlp_ratio, window); "cvt_13",
+        "cvt_21", "cvt_w24", or "cvt" with dims, depths, num_heads, mlp_ratio; or the name of any
+        timm VisionTransformer or Eva model, such as "vit_small_patch16_dinov3".
     pretrained: fetch the classification weights that timm publishes for this model.
     weights: a file to read instead (implies no network); anything `stpn convert` understands.
     drop_path: stochastic depth rate of the last block, linear from 0; used while training only.
@@ -109,10 +110,20 @@ def create_encoder(
             out_indices=out_indices,
             **arch,
         )
-    if prompt_merge != "aligned":
-        raise InputError(
-            f"prompt_merge={prompt_merge!r} is for Swin encoders only, not for {name!r}"
+    if name.startswith("cvt"):
+        from stpn_core.cvt_build import create_cvt
+
+        _require_aligned(name, prompt_merge)
+        return create_cvt(
+            name,
+            pretrained=pretrained,
+            weights=weights,
+            drop_path=drop_path,
+            checkpointing=checkpointing,
+            out_indices=out_indices,
+            **arch,
         )
+    _require_aligned(name, prompt_merge)
     from stpn_core.vit import create_vit
 
     return create_vit(
@@ -124,3 +135,10 @@ def create_encoder(
         out_indices=out_indices,
         **arch,
     )
+
+
+def _require_aligned(name: str, prompt_merge: str) -> None:
+    if prompt_merge != "aligned":
+        raise InputError(
+            f"prompt_merge={prompt_merge!r} is for Swin encoders only, not for {name!r}"
+        )

@@ -221,13 +221,13 @@ class EncoderConformance:
     def test_wrong_inputs_are_refused(self) -> None:
         encoder = self.encoder()
         images = self.images()
-        sets = [torch.randn(2, 3, dim) for dim in encoder.prompt_dims]
+        sets = [torch.randn(2, self.num_prompts, dim) for dim in encoder.prompt_dims]
         wrong: list[Prompts] = [
-            torch.randn(2, 3, encoder.prompt_dim + 1),
-            torch.randn(3, 3, encoder.prompt_dim),
-            torch.randn(3, encoder.prompt_dim),
+            torch.randn(2, self.num_prompts, encoder.prompt_dim + 1),
+            torch.randn(3, self.num_prompts, encoder.prompt_dim),
+            torch.randn(self.num_prompts, encoder.prompt_dim),
             sets[:-1],
-            [*sets[:-1], torch.randn(2, 3, encoder.prompt_dims[-1] + 1)],
+            [*sets[:-1], torch.randn(2, self.num_prompts, encoder.prompt_dims[-1] + 1)],
         ]
         for prompts in wrong:
             assert refused(encoder, images, prompts)

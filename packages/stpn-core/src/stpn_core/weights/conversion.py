@@ -11,16 +11,22 @@ from typing import Literal
 from torch import Tensor
 
 from stpn_core.errors import InputError
+from stpn_core.weights.cvt_layouts import cvt_name, detect_cvt
 from stpn_core.weights.swin_layouts import Layout, detect_layout, timm_name, timm_order
 
-From = Literal["auto", "microsoft", "mmdet", "released", "timm"]
+From = Literal[
+    "auto", "microsoft", "mmdet", "released", "timm", "microsoft-cvt", "transformers-cvt"
+]
 
 _STEM = re.compile(r"^(.*?)patch_embed\.proj(?:ection)?\.weight$")
 _HEADS = (
     *("head.", "neck.", "rpn_head.", "roi_head.", "roi_heads.", "bbox_head.", "mask_head."),
     *("proposal_generator.", "sem_seg_head.", "decode_head.", "auxiliary_head."),
 )
-_OWN = re.compile(r"^(?:stpn\.)?((?:encoder\.(?:body|norms|pyramid)|predictor)\..+)$")
+_OWN = re.compile(
+    r"^(?:stpn\.)?((?:encoder\.(?:body|norms|pyramid|linear_downscale)|predictor)\..+"
+    r"|encoder\.stages\.\d+\.(?:(?:patch_embed|blocks)\..+|cls_token))$"
+)
 _PREDICTOR = "prompt_predictor."
 _PREDICTOR_PARTS = ("query", "reduction", "fc_embed", "ref_fc_embed", "fc", "ref_fc")
 
@@ -55,7 +61,7 @@ def convert_encoder(
 def convert_checkpoint(
     state: Mapping[str, Tensor], layout: From = "auto", *, where: str = "the checkpoint"
 ) -> Conversion:
-    """Bring a Swin or timm ViT backbone, and a released STPN prompt predictor, to STPN's names.
+    """Bring a Swin, CvT or timm ViT backbone, and a released STPN prompt predictor, to STPN's names.
 
     Weights of ours pass, also out of a task's model; what is not encoder or predictor is left out.
 
@@ -67,6 +73,9 @@ def convert_checkpoint(
     """
     if any(_OWN.match(key) for key in state):
         return _take_own(state, layout, where)
+    cvt = _cvt_prefix(state)
+    if cvt is not None:
+        return _convert_cvt(state, cvt, layout, where)
     prefix = _backbone_prefix(state, where)
     inner = [key[len(prefix) :] for key in state if key.startswith(prefix)]
     found = detect_layout(inner)
@@ -139,6 +148,60 @@ def _convert_vit(state: Mapping[str, Tensor], prefix: str, layout: From, where: 
     unknown = tuple(key for key in state if key not in renamed and key not in ignored)
     converted = {renamed[key]: state[key] for key in ours}
     return Conversion(converted, {"converted_from": "timm"}, "timm", renamed, ignored, unknown)
+
+
+def _cvt_prefix(state: Mapping[str, Tensor]) -> str | None:
+    """What stands before a CvT's keys, None if there is no CvT."""
+    for prefix in ("", "backbone."):
+        if detect_cvt(key[len(prefix) :] for key in state if key.startswith(prefix)):
+            return prefix
+    return None
+
+
+def _convert_cvt(state: Mapping[str, Tensor], prefix: str, layout: From, where: str) -> Conversion:
+    inner = {key: key[len(prefix) :] for key in state if key.startswith(prefix)}
+    found = detect_cvt(inner.values())
+    assert found is not None
+    if layout not in ("auto", found):
+        raise InputError(f"{where}: asked to read as '{layout}', but its keys are '{found}'")
+    converted: dict[str, Tensor] = {}
+    renamed: dict[str, str] = {}
+    ignored: dict[str, str] = {}
+    for key, bare in inner.items():
+        target = cvt_name(bare, found)
+        if bare.startswith(("norm.", "head.", "layernorm.", "classifier.")):
+            ignored[key] = "classification head"
+        elif target is None and re.match(r"(cvt\.)?(encoder\.stages\.|stage\d)", bare):
+            raise InputError(
+                f"{where}: {key!r} has no counterpart in the CvT used here, which would not compute "
+                "the same"
+            )
+        elif target is not None:
+            renamed[key] = f"encoder.{target}" if target else ""
+            if target:
+                converted[renamed[key]] = state[key]
+    unknown = tuple(key for key in state if key not in renamed and key not in ignored)
+    metadata = {"encoder": json.dumps(cvt_sizes_of(converted)), "converted_from": found}
+    return Conversion(converted, metadata, found, renamed, ignored, unknown)
+
+
+def cvt_sizes_of(state: Mapping[str, Tensor]) -> dict[str, object]:
+    """What `create_encoder("cvt", ...)` needs to build the CvT of `encoder.stages.*` weights.
+
+    The number of heads is in no tensor; all published CvT have heads of 64 channels.
+    """
+    pattern = re.compile(r"encoder\.stages\.(\d+)\.blocks\.(\d+)\.")
+    found = [(int(m[1]), int(m[2])) for key in state if (m := pattern.match(key))]
+    stages = range(1 + max(stage for stage, _ in found))
+    dims = [state[f"encoder.stages.{i}.patch_embed.proj.weight"].shape[0] for i in stages]
+    hidden = state["encoder.stages.0.blocks.0.mlp.fc1.weight"].shape[0]
+    return {
+        "dims": dims,
+        "depths": [1 + max(block for stage, block in found if stage == i) for i in stages],
+        "num_heads": [max(1, dim // 64) for dim in dims],
+        "mlp_ratio": hidden / dims[0],
+        "class_token": any(key.endswith("cls_token") for key in state),
+    }
 
 
 def _take_own(state: Mapping[str, Tensor], layout: From, where: str) -> Conversion:

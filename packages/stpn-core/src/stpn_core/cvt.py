@@ -1,0 +1,172 @@
+"""CvT that takes prompts.
+
+B batch, H x W image, P prompts, C_i channels of stage i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from stpn_core.cvt_parts import CvtBlock, CvtStage, Group, as_map
+from stpn_core.cvt_prompts import (
+    LinearDownscale,
+    PromptAttention,
+    PromptDownscale,
+    check_choices,
+    downscale_by_conv,
+    side_of,
+)
+from stpn_core.encoder import PromptedEncoder, Prompts, check_prompts
+from stpn_core.errors import InputError
+from stpn_core.features import Features
+
+PATCH = 4
+
+
+class CvtEncoder(PromptedEncoder):
+    """Prompted CvT (microsoft/CvT), for dense maps: what each stage gives, without a norm.
+
+    stages: see `cvt_build`. prompt_attention: "bypass" lets prompts skip the depthwise convolutions
+        of attention, as CvT's class token does; "map" takes them through as a square map.
+    prompt_downscale: how shallow prompts change stage. "conv" passes the next embedding as a map
+        (paper, 4 or 9 prompts), "linear" has layers of its own. With "predict" the deep prompts are
+        one set per stage, which travels through the stage's blocks, instead of one per block.
+    checkpointing: recompute each block in the backward pass.
+    out_indices: stages to return.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[CvtStage],
+        *,
+        prompt_attention: PromptAttention = "bypass",
+        prompt_downscale: PromptDownscale = "conv",
+        checkpointing: bool = False,
+        out_indices: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        check_choices(prompt_downscale, prompt_attention)
+        depth = len(stages)
+        chosen = tuple(range(depth) if out_indices is None else out_indices)
+        if not chosen or chosen != tuple(sorted(set(chosen) & set(range(depth)))):
+            raise InputError(
+                f"out_indices must be increasing stages out of 0..{depth - 1}, got {list(chosen)}"
+            )
+        self.stages = nn.ModuleList(stages)
+        self.prompt_attention = prompt_attention
+        self.prompt_downscale = prompt_downscale
+        self.checkpointing = checkpointing
+        self.out_indices = chosen
+        dims = [stage.patch_embed.proj.out_channels for stage in stages]
+        self.channels = tuple(dims[i] for i in chosen)
+        self.strides = tuple(PATCH * 2**i for i in chosen)
+        self.prompt_dim = dims[0]
+        per_stage = prompt_downscale == "predict"
+        counts = [1 if per_stage else len(stage.blocks) for stage in stages]
+        self.prompt_dims = tuple(d for d, n in zip(dims, counts, strict=True) for _ in range(n))
+        self.support_dim = dims[-1]
+        self.linear_downscale = (
+            LinearDownscale([stage.patch_embed for stage in stages[1:]])
+            if prompt_downscale == "linear"
+            else None
+        )
+
+    def forward(self, images: Tensor, prompts: Prompts | None = None) -> Features:
+        """See `PromptedEncoder`. Raises InputError for shallow prompts with "predict", which has
+        no way to the next stage."""
+        self._check(images, prompts)
+        maps = self._walk(images, prompts, self.out_indices[-1], self.training)
+        return Features(tuple(maps[i] for i in self.out_indices), self.strides)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """See `PromptedEncoder`: the last stage's map (B, h, w, C)."""
+        self._check(images, None)
+        return self._walk(images, None, len(self.stages) - 1, False)[-1].permute(0, 2, 3, 1)
+
+    def prompt_group(self, prompts: Tensor) -> Group:
+        """Prompts (B, P, C_i) as attention takes them."""
+        if self.prompt_attention == "bypass":
+            return Group(prompts, None)
+        side = side_of(prompts.shape[1])
+        return Group(prompts, (side, side))
+
+    def next_stage(self, index: int, prompts: Tensor) -> Tensor:
+        """Prompts (B, P, C_index-1) after stage index-1 as they enter stage `index`."""
+        if self.linear_downscale is not None:
+            return self.linear_downscale.steps[index - 1](prompts)
+        return downscale_by_conv(self._stage(index).patch_embed, prompts)
+
+    def _walk(
+        self, images: Tensor, prompts: Prompts | None, last: int, drop_path: bool
+    ) -> list[Tensor]:
+        """Maps (B, C_i, h_i, w_i) of stages 0..last."""
+        height, width = images.shape[2:]
+        found = F.pad(images, (0, -width % PATCH, 0, -height % PATCH))
+        deep = None if prompts is None or isinstance(prompts, Tensor) else iter(prompts)
+        carried = prompts if isinstance(prompts, Tensor) else None
+        maps = []
+        for index in range(last + 1):
+            stage = self._stage(index)
+            patches = stage.patch_embed(found)
+            if index and carried is not None:
+                carried = self.next_stage(index, carried)
+            patches, carried = self._stage_blocks(stage, patches, carried, deep, drop_path)
+            found = as_map(patches)
+            maps.append(found)
+            if deep is not None:
+                carried = None
+        return maps
+
+    def _stage_blocks(
+        self,
+        stage: CvtStage,
+        patches: Group,
+        carried: Tensor | None,
+        deep: Iterator[Tensor] | None,
+        drop_path: bool,
+    ) -> tuple[Group, Tensor | None]:
+        per_stage = self.prompt_downscale == "predict"
+        aside = stage.cls_token
+        token = [] if aside is None else [Group(aside.expand(len(patches.tokens), -1, -1), None)]
+        for number, block in enumerate(stage.blocks):
+            if deep is not None and (not per_stage or number == 0):
+                carried = next(deep)
+            prompts = (
+                [] if carried is None else [self.prompt_group(carried.to(patches.tokens.dtype))]
+            )
+            groups = self._block(cast(CvtBlock, block), [*prompts, *token, patches], drop_path)
+            *token, patches = groups[len(prompts) :]
+            carried = groups[0].tokens if prompts else None
+        return patches, carried
+
+    def _block(self, block: CvtBlock, groups: list[Group], drop_path: bool) -> list[Group]:
+        if not (self.checkpointing and torch.is_grad_enabled()):
+            return block(groups, drop_path)
+        grids = [group.grid for group in groups]
+
+        def run(*tokens: Tensor) -> tuple[Tensor, ...]:
+            parts = [Group(t, grid) for t, grid in zip(tokens, grids, strict=True)]
+            return tuple(group.tokens for group in block(parts, drop_path))
+
+        done: Any = checkpoint(run, *(group.tokens for group in groups), use_reentrant=False)
+        return [Group(tokens, grid) for tokens, grid in zip(done, grids, strict=True)]
+
+    def _stage(self, index: int) -> CvtStage:
+        return cast(CvtStage, self.stages[index])
+
+    def _check(self, images: Tensor, prompts: Prompts | None) -> None:
+        if images.ndim != 4 or images.shape[1] != 3 or not images.shape[2] * images.shape[3]:
+            raise InputError(
+                f"images must be (B, 3, H, W), at least one pixel, got {tuple(images.shape)}"
+            )
+        if prompts is None:
+            return
+        if isinstance(prompts, Tensor) and self.prompt_downscale == "predict":
+            raise InputError("prompt_downscale='predict' takes one set of prompts per stage")
+        check_prompts(prompts, images.shape[0], self.prompt_dim, self.prompt_dims)

@@ -1,0 +1,212 @@
+"""Modules of CvT (convolutional vision transformer), with the parameter names of the original.
+
+B batch, C channels of a stage, h x w its map, n tokens, P prompts.
+
+Attention looks at groups of tokens: a group with a grid passes the depthwise convolutions as a map,
+one without goes straight to the linear layers, as CvT's class token does. A tracker puts template,
+prompts and search region side by side as groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from timm.layers import DropPath
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+BN_EPS = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Tokens (B, n, C) that belong together; grid (h, w) with h * w = n if they are a map."""
+
+    tokens: Tensor
+    grid: tuple[int, int] | None
+
+
+class FrozenBatchNorm(nn.Module):
+    """Batch norm with fixed statistics: scale and shift of each channel are buffers."""
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.ones(channels))
+        self.register_buffer("bias", torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift (C,) each."""
+        scale = self.weight * (self.running_var + BN_EPS).rsqrt()
+        return scale, self.bias - self.running_mean * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, h, w)."""
+        scale, shift = self.affine()
+        return x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)
+
+
+class ConvProjection(nn.Module):
+    """Depthwise 3x3 convolution and frozen batch norm."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False)
+        self.bn: nn.Module = FrozenBatchNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, C, h, w) to (B, C, ceil(h / stride), ceil(w / stride))."""
+        return self.bn(self.conv(x))
+
+    def fold(self) -> None:
+        """Put the norm into the convolution, which then has a bias; the result stays the same."""
+        if not isinstance(self.bn, FrozenBatchNorm):
+            return
+        scale, shift = self.bn.affine()
+        with torch.no_grad():
+            self.conv.weight.mul_(scale[:, None, None, None])
+        self.conv.bias = nn.Parameter(shift.detach().clone())
+        self.bn = nn.Identity()
+
+
+class CvtAttention(nn.Module):
+    """Multi-head attention whose queries, keys and values come from convolved maps.
+
+    The scale is the stage's width to the power -0.5, not the width of a head (microsoft/CvT).
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scale = channels**-0.5
+        self.conv_proj_q = ConvProjection(channels, 1)
+        self.conv_proj_k = ConvProjection(channels, 2)
+        self.conv_proj_v = ConvProjection(channels, 2)
+        self.proj_q = nn.Linear(channels, channels)
+        self.proj_k = nn.Linear(channels, channels)
+        self.proj_v = nn.Linear(channels, channels)
+        self.proj = nn.Linear(channels, channels)
+
+    def queries(self, groups: Sequence[Group]) -> Tensor:
+        """Queries (B, heads, n, C / heads) of all tokens of the groups, in order."""
+        return self._split(self.proj_q(_convolved(self.conv_proj_q, groups)))
+
+    def keys_values(self, groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, heads, m, C / heads); a map has a quarter as many as tokens."""
+        keys = self._split(self.proj_k(_convolved(self.conv_proj_k, groups)))
+        return keys, self._split(self.proj_v(_convolved(self.conv_proj_v, groups)))
+
+    def mix(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """What the queries gather, (B, n, C)."""
+        found = F.scaled_dot_product_attention(queries, keys, values, scale=self.scale)
+        return self.proj(found.transpose(1, 2).flatten(2))
+
+    def _split(self, tokens: Tensor) -> Tensor:
+        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class CvtMlp(nn.Module):
+    """Two linear layers around x * sigmoid(1.702 x)."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(channels, hidden)
+        self.fc2 = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., C)."""
+        hidden = self.fc1(x)
+        return self.fc2(hidden * torch.sigmoid(1.702 * hidden))
+
+
+class CvtBlock(nn.Module):
+    """Attention and MLP, each behind a LayerNorm and added to its input."""
+
+    def __init__(self, channels: int, heads: int, mlp_ratio: float, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.attn = CvtAttention(channels, heads)
+        self.drop_path = DropPath(drop_path)
+        self.norm2 = nn.LayerNorm(channels)
+        self.mlp = CvtMlp(channels, round(channels * mlp_ratio))
+
+    def normed(self, group: Group) -> Group:
+        """The group as attention sees it."""
+        return Group(self.norm1(group.tokens), group.grid)
+
+    def finish(self, tokens: Tensor, gathered: Tensor, drop_path: bool) -> Tensor:
+        """Tokens (B, n, C) after both residual steps; gathered (B, n, C) from attention."""
+        drop = self.drop_path if drop_path else nn.Identity()
+        tokens = tokens + drop(gathered)
+        return tokens + drop(self.mlp(self.norm2(tokens)))
+
+    def forward(self, groups: Sequence[Group], drop_path: bool = False) -> list[Group]:
+        """Every token looks at all groups."""
+        seen = [self.normed(group) for group in groups]
+        gathered = self.attn.mix(self.attn.queries(seen), *self.attn.keys_values(seen))
+        tokens = torch.cat([group.tokens for group in groups], dim=1)
+        done = self.finish(tokens, gathered, drop_path).split(
+            [group.tokens.shape[1] for group in groups], dim=1
+        )
+        return [Group(part, group.grid) for part, group in zip(done, groups, strict=True)]
+
+
+class ConvEmbed(nn.Module):
+    """Strided convolution and LayerNorm over channels: pixels or a map to the next, coarser map."""
+
+    def __init__(self, inputs: int, channels: int, kernel: int, stride: int, padding: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(inputs, channels, kernel, stride, padding)
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> Group:
+        """x (B, C_in, H, W)."""
+        found = self.proj(x)
+        grid = (found.shape[2], found.shape[3])
+        return Group(self.norm(found.flatten(2).transpose(1, 2)), grid)
+
+
+class CvtStage(nn.Module):
+    """An embedding and its blocks; the last stage of a classifier has a class token as well."""
+
+    cls_token: nn.Parameter | None
+
+    def __init__(
+        self, patch_embed: ConvEmbed, blocks: Sequence[CvtBlock], class_token: bool
+    ) -> None:
+        super().__init__()
+        self.patch_embed = patch_embed
+        self.blocks = nn.ModuleList(blocks)
+        channels = patch_embed.proj.out_channels
+        token = nn.Parameter(torch.zeros(1, 1, channels)) if class_token else None
+        self.register_parameter("cls_token", token)
+
+
+def as_map(group: Group) -> Tensor:
+    """(B, C, h, w) of a group with a grid."""
+    assert group.grid is not None
+    return group.tokens.transpose(1, 2).unflatten(2, group.grid)
+
+
+def fold_batch_norms(module: nn.Module) -> None:
+    """Put every frozen batch norm below `module` into its convolution: fewer operations, the same
+    result up to rounding. Weights saved afterwards fit folded models only."""
+    for part in module.modules():
+        if isinstance(part, ConvProjection):
+            part.fold()
+
+
+def _convolved(projection: ConvProjection, groups: Sequence[Group]) -> Tensor:
+    parts = [
+        group.tokens if group.grid is None else projection(as_map(group)).flatten(2).transpose(1, 2)
+        for group in groups
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
