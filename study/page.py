@@ -50,7 +50,8 @@ def generated(results: Results, setting: Setting) -> str:
     ]
     if MAIN in results.arms:
         sections += [
-            "### Support of the main arm: S, K, and controls\n\nNothing is trained again.\n\n"
+            "### Support of the main arm: S, K, and controls\n\nNothing is trained again. Seeds: "
+            f"{', '.join(map(str, results.seeds_with(MAIN, 'none'))) or 'none yet'}.\n\n"
             f"{tables.tests_of_main(results)}",
             f"### Number of prompts\n\n{tables.prompt_counts(results)}\n\n"
             "![S, K and P](ablations.png)",

@@ -99,6 +99,7 @@ def ablations(results: Results) -> Figure:
     """Stride and number of support frames of the main arm's test, number of prompts."""
     figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), sharey=True, layout="constrained")
     tests = results.tests(MAIN)
+    seeds = results.seeds_with(MAIN, "none")
     strides = sorted([(int(t[2:]), MAIN, t) for t in tests if t[:2] == "S="] + [(8, MAIN, OWN)])
     counts = sorted([(int(t[2:]), MAIN, t) for t in tests if t[:2] == "K="] + [(7, MAIN, OWN)])
     prompts = sorted(
@@ -113,7 +114,12 @@ def ablations(results: Results) -> Figure:
                 (x, value)
                 for x, arm, test in cases
                 if arm in results.arms
-                and (value := results.absolute(arm, "severity", name, test)) is not None
+                and (
+                    value := results.absolute(
+                        arm, "severity", name, test, None if label == "P" else seeds
+                    )
+                )
+                is not None
             ]
             axis.errorbar(
                 [str(x) for x, _ in known],

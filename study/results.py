@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,21 @@ class Results:
         value = scores.get(group, {}).get(name, -1.0)
         return 100 * value if value >= 0 else None
 
-    def absolute(self, arm: str, group: str, name: str, test: str = OWN) -> Interval | None:
-        """Over the seeds of an arm."""
-        values = [self.value(arm, seed, group, name, test) for seed in self.seeds(arm)]
+    def seeds_with(self, arm: str, test: str) -> list[int]:
+        """Seeds of an arm that were tested so."""
+        return [s for s in self.seeds(arm) if test in self.records[arm][s]["tests"]]
+
+    def absolute(
+        self,
+        arm: str,
+        group: str,
+        name: str,
+        test: str = OWN,
+        seeds: Sequence[int] | None = None,
+    ) -> Interval | None:
+        """Over the seeds of an arm, all of them by default."""
+        chosen = self.seeds(arm) if seeds is None else seeds
+        values = [self.value(arm, seed, group, name, test) for seed in chosen]
         known = [value for value in values if value is not None]
         return interval(known) if known else None
 
@@ -55,14 +67,16 @@ class Results:
         test: str = OWN,
         base: str = TWIN,
         base_test: str = OWN,
+        seeds: Sequence[int] | None = None,
     ) -> Interval | None:
         """Difference to another arm, or to another test of it, over the seeds that have both."""
+        chosen = self.seeds(arm) if seeds is None else seeds
         pairs = [
             (
                 self.value(arm, seed, group, name, test),
                 self.value(base, seed, group, name, base_test),
             )
-            for seed in self.seeds(arm)
+            for seed in chosen
             if seed in self.seeds(base)
         ]
         known = [a - b for a, b in pairs if a is not None and b is not None]

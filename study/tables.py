@@ -89,19 +89,20 @@ def whose_support(results: Results) -> str:
 
 
 def tests_of_main(results: Results) -> str:
-    """Every test of the main arm, also the ablations of S and K."""
+    """Every test of the main arm, also the ablations of S and K, on the seeds that have them."""
     names = {
         OWN: "its own video, S = 8, K = 7 on each side",
         "same class": "another video of the same class",
         "other class": "another video of another class",
         "none": "none (prompts switched off)",
     }
+    seeds = results.seeds_with(MAIN, "none")
     rows = [
         [names.get(test, test.replace("=", " = "))]
-        + [absolute(results.absolute(MAIN, "severity", name, test)) for name in SEVERITIES]
+        + [absolute(results.absolute(MAIN, "severity", name, test, seeds)) for name in SEVERITIES]
         + [
             "–" if test == OWN else gain(
-                results.gain(MAIN, "severity", "degraded", test=test, base=MAIN)
+                results.gain(MAIN, "severity", "degraded", test=test, base=MAIN, seeds=seeds)
             )
         ]
         for test in sorted(results.tests(MAIN), key=_test_order)
