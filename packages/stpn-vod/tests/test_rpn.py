@@ -95,9 +95,11 @@ def test_proposals_are_inside_solid_and_sorted():
     assert (proposals.scores.diff() <= 0).all()
 
 
-def test_padding_brought_by_a_larger_image_changes_nothing():
-    rpn, sizes = _excited(_rpn()), torch.tensor([[64, 64], [128, 160]])
-    alone, together = _pyramid(64, 64), _pyramid(128, 160, batch=2, seed=1)
+@pytest.mark.parametrize(("pad_to", "side"), [(32, 64), (16, 48)])
+def test_padding_brought_by_a_larger_image_changes_nothing(pad_to, side):
+    rpn, sizes = _excited(_rpn()), torch.tensor([[side - 9, side], [128, 160]])
+    rpn.pad_to = pad_to
+    alone, together = _pyramid(side, side), _pyramid(128, 160, batch=2, seed=1)
     with torch.no_grad():
         small, large = rpn(alone, sizes[:1]), rpn(together, sizes)
     # what the network says on the small image's own cells, inside the larger maps

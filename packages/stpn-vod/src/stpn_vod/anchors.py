@@ -15,9 +15,6 @@ RATIOS = (0.5, 1.0, 2.0)
 """Height over width."""
 SCALE = 8
 """Side of the square anchor, in strides."""
-PADDING_DIVISOR = 32
-"""Cells up to the next multiple of this many pixels belong to an image; those beyond are the
-padding that a larger image of the same batch brought along."""
 
 
 def _cells(height: int, width: int, stride: int, device: torch.device) -> Tensor:
@@ -45,13 +42,14 @@ def anchors_of(pyramid: Features) -> list[Tensor]:
     ]
 
 
-def belongs_to_image(pyramid: Features, sizes: Tensor) -> list[Tensor]:
+def belongs_to_image(pyramid: Features, sizes: Tensor, pad_to: int = 32) -> list[Tensor]:
     """(B, A_l) bool per level: whether an anchor's cell lies on the image rather than on padding.
 
-    Sizes are (B, 2) h, w in pixels. Without this an image would be detected differently next to a
-    larger one.
+    Sizes are (B, 2) h, w in pixels. Cells up to the next multiple of `pad_to` pixels belong to an
+    image, which is padded so even alone; those beyond were brought along by a larger image of the
+    same batch, next to which it would else be detected differently.
     """
-    limit = (sizes + PADDING_DIVISOR - 1) // PADDING_DIVISOR * PADDING_DIVISOR
+    limit = (sizes + pad_to - 1) // pad_to * pad_to
     limit = limit.to(pyramid.maps[0].device).flip(-1)
     inside = []
     for level, stride in zip(pyramid.maps, pyramid.strides, strict=True):

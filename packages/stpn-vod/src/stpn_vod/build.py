@@ -44,6 +44,7 @@ def build_detector(config: DetectorConfig, *, pretrained: bool = False) -> Detec
         selection=ProposalSelection(
             train_limit=config.train_proposals, test_limit=config.test_proposals
         ),
+        pad_to=config.pad_to,
     )
     roi = RoIHead(
         config.num_classes,

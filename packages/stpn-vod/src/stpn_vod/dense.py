@@ -31,7 +31,11 @@ class DensePredictions:
 
 
 def dense_predictions(
-    pyramid: Features, logits: Sequence[Tensor], deltas: Sequence[Tensor], sizes: Tensor
+    pyramid: Features,
+    logits: Sequence[Tensor],
+    deltas: Sequence[Tensor],
+    sizes: Tensor,
+    pad_to: int = 32,
 ) -> DensePredictions:
     """Maps (B, 3, H_l, W_l) and (B, 12, H_l, W_l) of every level, laid along the anchors."""
     anchors = anchors_of(pyramid)
@@ -39,7 +43,7 @@ def dense_predictions(
         _flatten(logits, 1).squeeze(-1),
         _flatten(deltas, 4),
         torch.cat(anchors),
-        torch.cat(belongs_to_image(pyramid, sizes), dim=1),
+        torch.cat(belongs_to_image(pyramid, sizes, pad_to), dim=1),
         tuple(len(level) for level in anchors),
     )
 

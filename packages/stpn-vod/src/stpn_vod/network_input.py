@@ -8,8 +8,6 @@ from torch import Tensor
 from stpn_data.batch import normalise
 from stpn_vod.build import Detector
 
-PAD_TO = 32  # what detectors trained here are padded to multiples of: the coarsest stride
-
 
 def to_network(model: Detector, image: Tensor) -> Tensor:
     """uint8 (3, h, w) to normalised (3, H, W) on the model's device, zero-padded right and below to

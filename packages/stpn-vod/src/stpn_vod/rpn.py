@@ -26,15 +26,22 @@ class RPN(nn.Module):
 
     The box coder has unit deviations; an anchor needs IoU 0.7 to be an object, or to be an object's
     best with at least 0.3, and is background below 0.3.
+    pad_to: what a frame alone is padded to multiples of.
     """
 
     coder = BoxCoder()
     matcher = Matcher(positive=0.7, negative=0.3, low_quality=0.3)
 
     def __init__(
-        self, channels: int = 256, *, sampler: Sampler, selection: ProposalSelection
+        self,
+        channels: int = 256,
+        *,
+        sampler: Sampler,
+        selection: ProposalSelection,
+        pad_to: int = 32,
     ) -> None:
         super().__init__()
+        self.pad_to = pad_to
         self.sampler = sampler
         self.selection = selection
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
@@ -53,6 +60,7 @@ class RPN(nn.Module):
             [self.objectness(level) for level in hidden],
             [self.deltas(level) for level in hidden],
             sizes,
+            self.pad_to,
         )
 
     def propose(self, dense: DensePredictions, sizes: Tensor, limit: int) -> list[Proposals]:
