@@ -25,7 +25,7 @@ def run_verb(task: str, about: str, verbs: Mapping[str, Verb], argv: Sequence[st
     """
     if not argv or argv[0] in ("-h", "--help"):
         print(f"usage: stpn {task} VERB ...\n\n{about}\n\nverbs:")
-        width = max(map(len, verbs), default=0)
+        width = max(8, *map(len, verbs))
         for name, verb in verbs.items():
             print(f"  {name:<{width}}  {(verb.__doc__ or '').splitlines()[0]}")
         print(f"\n`stpn {task} VERB --help` explains a verb.")
