@@ -93,11 +93,17 @@ def graphs_of(detector: FasterRCNN, size: tuple[int, int]) -> list[Graph]:
         "tokens": tokens[:, None].expand(-1, 3, -1, -1, -1).contiguous(),
         "valid": torch.ones(1, 3, dtype=torch.bool),
     }
-    module = PredictorGraph(predictor)
-    prompts = {f"prompt_{i}": layer.contiguous() for i, layer in enumerate(module(**support))}
-    deep = not isinstance(predictor(support=support["tokens"]), Tensor)
+    predicted = predictor(*support.values())
+    deep = not isinstance(predicted, Tensor)
+    prompts = {f"prompt_{i}": p.contiguous() for i, p in enumerate(layers_of(predicted))}
     return [
         *graphs,
         Graph("encoder", EncoderGraph(encoder, deep), {"image": image} | prompts, tuple(maps)),
-        Graph("predictor", module, support, tuple(prompts), any_number=("tokens", "valid")),
+        Graph(
+            "predictor",
+            PredictorGraph(predictor),
+            support,
+            tuple(prompts),
+            any_number=("tokens", "valid"),
+        ),
     ]
