@@ -6,10 +6,25 @@ Names are imported when first used, so that `import stpn_vis` costs nothing.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Public name -> module of this package that holds it.
-_HOME: dict[str, str] = {}
+if TYPE_CHECKING:
+    from stpn_vis.build import build_segmenter as build_segmenter
+    from stpn_vis.build_config import SegmenterConfig as SegmenterConfig
+    from stpn_vis.predictions import FramePredictions as FramePredictions
+    from stpn_vis.predictions import Target as Target
+    from stpn_vis.segmenter import Segmenter as Segmenter
+    from stpn_vis.weights import load_segmenter as load_segmenter
+
+# Public name -> module of this package that holds it; keep it in step with the imports above.
+_HOME: dict[str, str] = {
+    "FramePredictions": "predictions",
+    "Segmenter": "segmenter",
+    "SegmenterConfig": "build_config",
+    "Target": "predictions",
+    "build_segmenter": "build",
+    "load_segmenter": "weights",
+}
 
 
 def __getattr__(name: str) -> Any:
