@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from stpn_core.predictors import PromptPredictor as PromptPredictor
     from stpn_core.predictors import create_predictor as create_predictor
     from stpn_core.stpn import STPN as STPN
+    from stpn_core.streaming import StreamOutput as StreamOutput
+    from stpn_core.streaming import StreamState as StreamState
+    from stpn_core.streaming import SupportPolicy as SupportPolicy
+    from stpn_core.streaming import finish as finish
+    from stpn_core.streaming import prompts_for as prompts_for
+    from stpn_core.streaming import start_stream as start_stream
+    from stpn_core.streaming import step as step
 
 _HOME = {
     "Features": "features",
@@ -24,8 +31,15 @@ _HOME = {
     "PromptedEncoder": "encoder",
     "Prompts": "encoder",
     "STPN": "stpn",
+    "StreamOutput": "streaming",
+    "StreamState": "streaming",
+    "SupportPolicy": "streaming",
     "create_encoder": "encoder",
     "create_predictor": "predictors",
+    "finish": "streaming",
+    "prompts_for": "streaming",
+    "start_stream": "streaming",
+    "step": "streaming",
 }
 
 __all__ = sorted(_HOME)
