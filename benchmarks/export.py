@@ -36,6 +36,7 @@ from stpn_vod.export.check import random_samples
 from stpn_vod.export.command import at_size, real_frames
 from stpn_vod.export.write import ExportConfig, export
 from stpn_vod.model_file import TrainedDetector
+from stpn_vod.roi_align import pool_regions
 from stpn_vod.runner.manifest import read_manifest
 from stpn_vod.runner.model import ExportedModel
 
@@ -47,16 +48,22 @@ NOTES = (
 )
 
 
+@torch.no_grad()
 def build() -> TrainedDetector:
-    """Random weights, spread so that scores differ as those of a trained detector do."""
+    """Random weights, scaled so that scores and boxes differ about as a trained detector's do."""
     torch.manual_seed(0)
     config = DetectorConfig()
     model = build_detector(config).eval()
-    with torch.no_grad():
-        model.rpn.objectness.weight.mul_(50)
-        model.rpn.deltas.weight.mul_(10)
-        model.roi.classify.weight.mul_(100)
-        model.roi.regress.weight.mul_(100)
+    assert isinstance(model, FasterRCNN)
+    sizes = torch.tensor([[160, 256]])
+    pyramid = model.fpn(model.stpn.encoder(torch.randn(1, 3, 160, 256)))
+    dense = model.rpn(pyramid, sizes)
+    model.rpn.objectness.weight.mul_(2 / dense.logits.std())
+    model.rpn.deltas.weight.mul_(0.3 / dense.deltas.std())
+    regions = model.rpn.propose(model.rpn(pyramid, sizes), sizes, 300)[0].boxes
+    logits, deltas = model.roi(pool_regions(pyramid, [regions]))
+    model.roi.classify.weight.mul_(2 / logits.std())
+    model.roi.regress.weight.mul_(0.5 / deltas.std())
     return TrainedDetector(model, config, tuple(map(str, range(30))), Path("random"))
 
 
@@ -126,7 +133,7 @@ def main() -> None:
     export(
         detector,
         folder,
-        ExportConfig(sizes=((height, width),), tolerance=1e9),
+        ExportConfig(sizes=((height, width),), tolerance=float("inf")),
         real=at_size(real_frames(args.frames, None)),
     )
     about["export"] = f"{time.process_time() - start:.0f} s of processor time, checks included"

@@ -65,6 +65,23 @@ def test_a_process_without_torch_writes_what_torch_writes(
     assert sum(record["prompted"] for record in records(tmp_path / "a")) > 5
 
 
+def test_tracks_without_torch_are_those_with_torch(
+    small: TrainedDetector, folder: Path, clip: Path, tmp_path: Path
+) -> None:
+    code = "from stpn_core.cli import main\nsys.exit(main(sys.argv[1:]))"
+    arguments = ["vod", "predict", clip, "--weights", folder, "--out", tmp_path / "a", "--no-video"]
+    done = run(code, *arguments, "--score", "0.3", "--device", "cpu", "--tracks")
+    assert done.returncode == 0, done.stderr
+    config = PredictConfig("window", 4, 3, score=0.3, video=False, tracks=True, **SIDES)
+    torch_predict(small, clip, tmp_path / "b", config)
+    ours, theirs = (
+        [[(thing["id"], thing["label"]) for thing in line["objects"]] for line in records(out)]
+        for out in (tmp_path / "a", tmp_path / "b")
+    )
+    assert [sorted(row) for row in ours] == [sorted(row) for row in theirs]
+    assert len(set(ours[0]) & set(ours[-1])) > 0  # numbers that stay
+
+
 def test_the_import_hook_bites() -> None:
     assert "not to be imported" in run("import torch").stderr
     assert run("import stpn_vod.stream").returncode == 1
@@ -94,7 +111,6 @@ def test_settings_left_alone_are_those_of_the_export(folder: Path, clip: Path) -
 def test_what_the_runner_cannot_do_is_said(folder: Path, clip: Path, tmp_path: Path) -> None:
     model = open_exported(folder, threads=1)
     for config, message in (
-        (PredictConfig(tracks=True), "tracks"),
         (PredictConfig(precision="bf16"), "fp32"),
         (PredictConfig(short_side=300, long_side=300), "needs graphs for"),
     ):

@@ -23,6 +23,8 @@ from stpn_vod.selsa_detector import support_tokens
 
 FLOOR = 0.05
 """Detections of lower scores may come and go with the last bit of a score and are not compared."""
+NEAR = 8.0
+"""Pixels within which two boxes can be the same object."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +55,20 @@ def check_graphs(
 ) -> list[Check]:
     """The largest difference of every graph over samples of one kind, which support each other."""
     size, kind = f"{graphs.height}x{graphs.width}", samples[0].frames
-    largest: dict[str, float] = {}
+    found: dict[str, list[Apart]] = {}
     for name, difference in _differences(detector, exported, graphs, samples):
-        largest[name] = max(largest.get(name, 0.0), difference)
-    return [Check(name, size, kind, difference) for name, difference in largest.items()]
+        found.setdefault(name, []).append(difference)
+    return [
+        Check(
+            name,
+            size,
+            kind,
+            max(one.largest for one in every),
+            sum(one.compared for one in every),
+            sum(one.alone for one in every),
+        )
+        for name, every in found.items()
+    ]
 
 
 @torch.no_grad()
@@ -64,12 +76,13 @@ def check_program(graph: Graph, program: ExportedProgram, size: str) -> Check:
     """The largest difference of a program of torch from the module it was made of, on its example."""
     inputs = tuple(graph.inputs.values())
     given = [output.numpy() for output in program.module()(*inputs)]
-    return Check(f"{graph.name}, program", size, "random", _relative(graph.module(*inputs), given))
+    worst = _relative(graph.module(*inputs), given).largest
+    return Check(f"{graph.name}, program", size, "random", worst)
 
 
 def _differences(
     detector: FasterRCNN, exported: ExportedModel, graphs: Graphs, samples: Sequence[Sample]
-) -> Iterator[tuple[str, float]]:
+) -> Iterator[tuple[str, Apart]]:
     stpn = detector.stpn
     every = []
     for sample in samples:
@@ -93,8 +106,7 @@ def _differences(
         given = exported.encode(graphs, sample.image, layers)
         yield "encoder", _relative(features.maps, given)
         yield "head", _of_detections(detector, exported, graphs, features, sample)
-        found = detector.detect(features, torch.tensor([sample.size]))[0]
-        yield "all together", apart(found, exported.detect(graphs, given, sample.size))
+        yield "all together", _of_detections(detector, exported, graphs, features, sample, given)
 
 
 def _of_detections(
@@ -103,37 +115,53 @@ def _of_detections(
     graphs: Graphs,
     features: Features,
     sample: Sample,
-) -> float:
-    maps = [np.ascontiguousarray(level.numpy()) for level in features.maps]
+    maps: Sequence[NDArray[Any]] | None = None,
+) -> Apart:
+    """Of torch's head on torch's features, and of the exported one on `maps`, by default the same."""
+    if maps is None:
+        maps = [np.ascontiguousarray(level.numpy()) for level in features.maps]
     found = detector.detect(features, torch.tensor([sample.size]))[0]
-    return apart(found, exported.detect(graphs, maps, sample.size))
+    return apart(found, exported.detect(graphs, maps, sample.size), detector.roi.postprocess.limit)
 
 
-def _relative(expected: Iterable[Tensor], given: Iterable[NDArray[Any]]) -> float:
+def _relative(expected: Iterable[Tensor], given: Iterable[NDArray[Any]]) -> Apart:
     """Largest difference in units of the largest value; infinite where one is not finite."""
     worst = 0.0
     for tensor, array in zip(expected, given, strict=True):
         want = tensor.numpy()
         if want.shape != array.shape or not np.isfinite(array).all():
-            return float("inf")
+            return Apart(float("inf"), 0, 0)
         scale = max(float(np.abs(want).max()), 1e-6)
         worst = max(worst, float(np.abs(want - array).max()) / scale)
-    return worst
+    return Apart(worst, 0, 0)
 
 
-def apart(expected: Detections, given: Found) -> float:
-    """Largest difference of coordinates (pixels) and scores, each object with its like.
+@dataclass(frozen=True)
+class Apart:
+    """How two lists of detections differ. largest: difference of coordinates (pixels) and scores,
+    each object with its like; of `compared` objects `alone` have none within `NEAR` pixels."""
 
-    Infinite if one of them has no like. Objects below FLOOR count only as likes.
-    """
+    largest: float
+    compared: int
+    alone: int
+
+
+def apart(expected: Detections, given: Found, limit: int) -> Apart:
+    """Compare all objects whose place in the list does not hang on the last bit of a score: those
+    above FLOOR, and above the weakest one where the list is full with `limit` objects."""
     boxes = expected.boxes.numpy(), given.boxes
     scores = expected.scores.numpy(), given.scores
     labels = expected.labels.numpy(), given.labels
-    worst = 0.0
+    full = [float(s.min()) + 1e-3 for s in scores if len(s) >= limit]
+    largest, compared, alone = 0.0, 0, 0
     for this, other in ((0, 1), (1, 0)):
-        for i in np.flatnonzero(scores[this] > FLOOR):
+        for i in np.flatnonzero(scores[this] > max([FLOOR, *full])):
             far = np.abs(boxes[other] - boxes[this][i]).max(axis=1, initial=0.0)
             far = np.maximum(far, np.abs(scores[other] - scores[this][i]))
-            far = far[labels[other] == labels[this][i]]
-            worst = max(worst, float(far.min(initial=np.inf)))
-    return worst
+            nearest = float(far[labels[other] == labels[this][i]].min(initial=np.inf))
+            compared += 1
+            if nearest <= NEAR:
+                largest = max(largest, nearest)
+            else:  # also what is not finite
+                alone += 1
+    return Apart(largest, compared, alone)

@@ -28,7 +28,7 @@ from stpn_vod.predict_config import PredictConfig
 from stpn_vod.runner.frames import FrameSource
 from stpn_vod.runner.resize import resize
 
-_REAL = 4
+_REAL = 3
 """Real frames that an export is checked on, a few frames apart."""
 _APART = 5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -216,17 +217,28 @@ def _report(checks: Sequence[Check], say: Say) -> None:
     for check in checks:
         say(
             f"{check.graph:<17}  {check.size:>9}  {check.frames:<6} frames: "
-            f"largest difference from torch {check.largest:.1e}"
+            f"largest difference from torch {check.largest:.1e}{_counted(check)}"
         )
 
 
 def refuse_above(checks: Sequence[Check], tolerance: float) -> None:
-    bad = [check for check in checks if not check.largest <= tolerance]
+    """Raise NumericsError naming every check above the tolerance, or with more than one detection
+    in 50 that only one side has; an infinite tolerance allows everything."""
+    strays = math.isfinite(tolerance)
+    bad = [
+        c for c in checks if not c.largest <= tolerance or (strays and 50 * c.alone > c.compared)
+    ]
     if bad:
         raise NumericsError(
             "\n".join(
-                f"{c.graph} at {c.size} differs from torch by {c.largest:.1e} on {c.frames} frames; "
-                f"{tolerance:.0e} is allowed (--tolerance). Nothing was written"
+                f"{c.graph} at {c.size} differs from torch by {c.largest:.1e} on {c.frames} frames"
+                f"{_counted(c)}; {tolerance:.0e} is allowed (--tolerance). Nothing was written"
                 for c in bad
             )
         )
+
+
+def _counted(check: Check) -> str:
+    if not check.compared:
+        return ""
+    return f", {check.alone} of {check.compared} detections on one side only"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,11 @@ class Found:
 
     def above(self, score: float) -> Found:
         """Only objects whose score is greater than `score`."""
-        keep = self.scores > np.float32(score)
-        return Found(self.boxes[keep], self.scores[keep], self.labels[keep])
+        return self.take(self.scores > np.float32(score))
+
+    def take(self, which: NDArray[np.bool_]) -> Found:
+        """Only some of the objects."""
+        return Found(self.boxes[which], self.scores[which], self.labels[which])
 
     def rescale(self, scale_xy: tuple[float, float], original_size: tuple[int, int]) -> Found:
         """The same objects in the pixels of the frame of size (h, w), clipped to it.
@@ -41,9 +43,12 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """What was found on one frame; boxes are in its pixels."""
+    """What was found on one frame; boxes are in its pixels.
+
+    ids: (n,) int64 track numbers from 1, where tracks were asked for.
+    """
 
     frame: Frame
     found: Found
     has_prompt: bool
-    ids: ClassVar[None] = None  # tracks are made where torch is
+    ids: NDArray[np.int64] | None = None

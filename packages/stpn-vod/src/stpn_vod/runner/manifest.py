@@ -51,6 +51,10 @@ class Check:
     largest: float
     """Largest difference: of maps, tokens and prompts in units of their largest value; of
     detections in pixels and in score."""
+    compared: int = 0
+    alone: int = 0
+    """Detections compared, and those among them that the other side has not: a pair that overlaps
+    by just the limit may be one box here and two there."""
 
 
 @dataclass(frozen=True)

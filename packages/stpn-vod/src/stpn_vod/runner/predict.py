@@ -28,6 +28,8 @@ from stpn_vod.runner.frames import Frame, FrameSource
 from stpn_vod.runner.manifest import Manifest
 from stpn_vod.runner.model import ExportedModel
 from stpn_vod.runner.stream import detect_frames
+from stpn_vod.runner.tracks import track_frames
+from stpn_vod.tracks.assign import require_lap
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _detect(
 ) -> Iterator[FrameResult]:
     config = settings_for(model.manifest, config)
     if config.tracks:
-        raise InputError("tracks are not made with an exported model; predict with the weights")
+        require_lap()  # now, not after minutes
     if config.precision != "fp32":
         raise InputError(f"precision {config.precision}: an exported model runs in fp32")
     settings: dict[str, int] = {"count": config.count}
@@ -156,10 +158,11 @@ def _detect(
         cuts=config.cuts,
         support=support,
     )
-    for result in results:
-        if stop.code:
-            return
-        yield FrameResult(result.frame, result.found.above(config.score), result.has_prompt)
+    if config.tracks:
+        shown = track_frames(results, config.link, config.score)
+    else:
+        shown = (dataclasses.replace(r, found=r.found.above(config.score)) for r in results)
+    yield from itertools.takewhile(lambda _: not stop.code, shown)
 
 
 def _taken(video: Iterable[Frame], most: int, stop: _Stop) -> Iterator[Frame]:
@@ -186,5 +189,5 @@ def _written(
 
 def _drawn(results: Iterable[FrameResult], model: ExportedModel) -> Iterator[NDArray[np.uint8]]:
     for result in results:
-        rows = detection_rows(result.found, model.manifest.classes)
+        rows = detection_rows(result.found, model.manifest.classes, result.ids)
         yield draw_rows(result.frame.image.transpose(1, 2, 0), rows).transpose(2, 0, 1)
