@@ -159,6 +159,16 @@ def test_the_stored_index_is_the_same(tmp_path: Path) -> None:
     assert len(open_dataset(tmp_path).boxes) == 0
 
 
+def test_an_index_without_its_frames_is_stored_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.json").write_text(json.dumps(content()))
+    first = open_dataset(tmp_path)
+    assert not first.present.any()
+    monkeypatch.delattr("stpn_data.datasets.read_youtube_vis")  # it is not read again
+    assert same(first, open_dataset(tmp_path))
+
+
 def test_classes_can_be_chosen(tmp_path: Path) -> None:
     index = open_dataset(vis_tree(tmp_path), classes=["fish", "whale"])
     assert index.classes == ("fish", "whale")

@@ -92,7 +92,8 @@ def load_index(path: Path, stamp: str) -> VideoIndex | None:
                 arrays["masks"] = Masks(**{name: stored[f"masks.{name}"] for name in MASK_FIELDS})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    if not all(os.path.isdir(folder) for folder in texts["folders"]):
+    decoded = os.path.join(str(cache_folder()), "frames", "")
+    if not all(os.path.isdir(f) for f in texts["folders"] if f.startswith(decoded)):
         return None  # decoded frames were cleared away
     root, source = Path(texts.pop("root")), texts.pop("source")
     arrays |= {name: tuple(value) for name, value in texts.items()}
