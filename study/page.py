@@ -25,6 +25,8 @@ def write_page(out: Path, setting: Setting) -> Path:
     if not results.arms:
         return page
     for name, plot in PLOTS.items():
+        if name == "ablations" and not results.seeds_with(MAIN, "none"):
+            continue
         replace_file(out / f"{name}.png", png(plot(results)))
     old = page.read_text() if page.exists() else f"# Does prompting help?\n\n{BEGIN}\n{END}\n"
     before, _, rest = old.partition(BEGIN)
@@ -48,14 +50,15 @@ def generated(results: Results, setting: Setting) -> str:
         "### Whose support\n\nThe same weights, degraded frames unless it says clean; the support "
         f"is that of another scene.\n\n{tables.whose_support(results)}",
     ]
-    if MAIN in results.arms:
-        sections += [
+    tested = results.seeds_with(MAIN, "none")
+    if tested:
+        sections.append(
             "### Support of the main arm: S, K, and controls\n\nNothing is trained again. Seeds: "
-            f"{', '.join(map(str, results.seeds_with(MAIN, 'none'))) or 'none yet'}.\n\n"
-            f"{tables.tests_of_main(results)}",
-            f"### Number of prompts\n\n{tables.prompt_counts(results)}\n\n"
-            "![S, K and P](ablations.png)",
-        ]
+            f"{', '.join(map(str, tested))}.\n\n{tables.tests_of_main(results)}\n\n"
+            "![S, K and P](ablations.png)"
+        )
+    if any(arm.startswith("prompts_") for arm in results.arms):
+        sections.append(f"### Number of prompts\n\n{tables.prompt_counts(results)}")
     sections += [
         "### Cost, and attention on the prompts\n\nProcessor time (wall time on a GPU); parameters in "
         "use at test. With P prompts beside 49 patches, indifferent attention would give the prompts "

@@ -86,11 +86,12 @@ def curves(results: Results) -> Figure:
         own = _mean_by_step(losses, lambda r: r["loss"] - r.get("loss_prompt_aux", 0.0))
         axes[1].plot(list(own), _smooth(list(own.values())), **look)
         if "loss_prompt_aux" in losses[0][-1] and ARMS[arm].model.get("prompt_aux", 1.0) == 1:
-            aux = _mean_by_step(losses, lambda r: r.get("loss_prompt_aux", 0.0))
-            axes[2].plot(list(aux), _smooth(list(aux.values())), **look)
+            for run in losses if arm == MAIN else [_joined(losses)]:
+                aux = _mean_by_step([run], lambda r: r.get("loss_prompt_aux", 0.0))
+                axes[2].plot(list(aux), _smooth(list(aux.values()), 5), **look)
     axes[0].set(xlabel="step", ylabel="AP50, degraded frames (a fifth of them)")
     axes[1].set(xlabel="step", ylabel="detection loss")
-    axes[2].set(xlabel="step", ylabel="auxiliary loss", ylim=(0, None))
+    axes[2].set(xlabel="step", ylabel="auxiliary loss (main arm: each seed)", ylim=(0, None))
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
     return _bare(figure)
 
@@ -176,6 +177,10 @@ def _mean_by_step(
         for row in run:
             steps.setdefault(int(row["step"]), []).append(value(row))
     return {step: sum(values) / len(values) for step, values in sorted(steps.items())}
+
+
+def _joined(runs: Sequence[Sequence[Mapping[str, float]]]) -> list[Mapping[str, float]]:
+    return [row for run in runs for row in run]
 
 
 def _smooth(values: Sequence[float], width: int = 3) -> list[float]:
