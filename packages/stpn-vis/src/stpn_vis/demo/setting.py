@@ -12,11 +12,11 @@ from stpn_vis.recipes import synthetic
 
 SIDE = 112  # pixels: 28 x 28 tokens, a whole number of attention windows at every stage
 DATA = (
-    "--layout", "youtube_vis", "--videos", "120", "--val-videos", "24", "--frames", "16",
+    "--layout", "youtube_vis", "--videos", "80", "--val-videos", "20", "--frames", "16",
     "--size", f"{SIDE}x{SIDE}", "--classes", "4", "--objects", "2-3", "--look-alikes", "0.5",
     "--kinds", "blur,defocus,occlusion",
 )  # fmt: skip
-START_STEPS, STEPS = 400, 300
+START_STEPS, STEPS = 500, 300
 
 
 def demo_data(folder: Path, arguments: DemoArguments) -> Path:

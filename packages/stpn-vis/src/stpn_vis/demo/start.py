@@ -21,8 +21,9 @@ from stpn_vis.config import Recipe
 from stpn_vis.severity import severities
 from stpn_vis.start import with_classes_of
 
-SIDE = 56  # pixels of a crop, at the scale of the frames; two attention windows at stride 4
+SIDE = 28  # pixels of a crop, well inside an object: no neighbour in it; one window at stride 4
 BATCH = 32
+LR = 2e-3
 
 
 def train_start(path: Path, recipe: Recipe, index: VideoIndex, steps: int) -> Path:
@@ -40,6 +41,6 @@ def train_start(path: Path, recipe: Recipe, index: VideoIndex, steps: int) -> Pa
         images, labels = draw_crops(index, rng.choice(clean, BATCH).tolist(), SIDE, rng)
         return normalise(images), labels
 
-    train_encoder(encoder, draw, len(index.classes), steps)
+    train_encoder(encoder, draw, len(index.classes), steps, lr=LR)
     save_encoder(path, encoder)
     return path
