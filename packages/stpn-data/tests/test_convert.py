@@ -178,6 +178,38 @@ def test_categories_of_youtube_vos_and_a_list(tmp_path: Path) -> None:
         convert(source, tmp_path / "other", listed=source / "list.txt")
 
 
+@pytest.mark.parametrize("error", [OSError("no space left"), KeyboardInterrupt()])
+def test_what_stops_half_way_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    source = mask_folder(tmp_path / "davis")
+    whole = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if target.suffix == ".json":
+            raise error
+        return whole(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename)
+        with pytest.raises((DataError, KeyboardInterrupt)):
+            convert(source, tmp_path / "out", progress=False)
+    assert not list((tmp_path / "out").iterdir())
+    convert(source, tmp_path / "out", progress=False)
+    assert read(tmp_path / "out").num_videos == 2
+
+
+def test_a_linked_frame_becomes_a_file(tmp_path: Path) -> None:
+    source = mask_folder(tmp_path / "davis")
+    frame = source / "JPEGImages/a/00000.png"
+    frame.rename(source / "kept.png")
+    frame.symlink_to("../../kept.png")
+    convert(source, tmp_path / "out", progress=False)
+    new = tmp_path / "out/train/JPEGImages/a/00000.png"
+    assert not new.is_symlink()
+    assert new.read_bytes() == (source / "kept.png").read_bytes()
+
+
 def change(path: Path, *way: Any) -> None:
     data = json.loads(path.read_text())
     *steps, last, value = way

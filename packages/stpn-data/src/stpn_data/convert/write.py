@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -44,11 +43,12 @@ def write_youtube_vis(
         folder.mkdir()
         (stage / "JPEGImages").rename(folder / "JPEGImages")
         (stage / "videos.json").rename(target)  # last: without it there is no data set
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            if not target.exists():
-                shutil.rmtree(folder)
-        raise DataError(f"{out}: writing failed, nothing was kept: {error}") from error
+    except BaseException as error:
+        if not target.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise DataError(f"{out}: writing failed, nothing was kept: {error}") from error
+        raise
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     return target
@@ -94,6 +94,6 @@ def _place_frames(video: SourceVideo, images: Path, copy: bool) -> None:
         try:
             if copy:
                 raise OSError
-            os.link(path, new)
+            os.link(os.path.realpath(path), new)  # not the link that it may be
         except OSError:  # another file system, or none that links
             shutil.copyfile(path, new)
