@@ -41,3 +41,17 @@ def assign(
     _, partner, _ = require_lap().lapjv(cost, extend_cost=True, cost_limit=1.0)
     chosen = partner >= 0
     return rows[chosen], columns[partner[chosen]]
+
+
+def overlaps(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of every pair, (R, 4) and (C, 4) x1, y1, x2, y2 -> (R, C) in [0, 1]; 0
+    for boxes without area."""
+    top_left = np.maximum(first[:, None, :2], second[None, :, :2])
+    bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = (bottom_right - top_left).clip(min=0).prod(-1)
+    union = _areas(first)[:, None] + _areas(second)[None] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(-1)

@@ -10,7 +10,8 @@ from torch import Tensor
 from stpn_data.shots import shot_changed
 from stpn_vod.link_config import LinkConfig
 from stpn_vod.stream import FrameResult
-from stpn_vod.tracks.link import link, start_tracks
+from stpn_vod.tracks.linking import start_tracks
+from stpn_vod.tracks.tensors import link
 
 
 def track_frames(

@@ -2,7 +2,8 @@
 
 Boxes are matched with the places where tracks are expected, strong boxes first. What is left of the
 tracks then looks among the weak boxes, which a blurred or half hidden object still gives: two-stage
-association after Zhang et al., "ByteTrack" (ECCV 2022). Likeness of a pair is overlap x score.
+association after Zhang et al., "ByteTrack" (ECCV 2022). Likeness of a pair is overlap x score. Needs
+no torch.
 """
 
 from __future__ import annotations
@@ -10,15 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from stpn_core.errors import InputError
-from stpn_vod.boxes import iou
-from stpn_vod.detections import Detections
 from stpn_vod.link_config import LinkConfig
-from stpn_vod.tracks.assign import assign, require_lap
+from stpn_vod.tracks.assign import assign, overlaps, require_lap
 from stpn_vod.tracks.motion import Motion, advance, at_rest, correct, joined
 
 Numbers = NDArray[np.int64]
@@ -55,22 +52,29 @@ def start_tracks(config: LinkConfig | None = None, score: float = 0.5) -> TrackS
     return TrackState(config or LinkConfig(), score, empty, empty, empty, at_rest(np.zeros((0, 4))))
 
 
-def link(
-    state: TrackState, found: Detections, *, new_shot: bool = False
-) -> tuple[Tensor, TrackState]:
+def link_boxes(
+    state: TrackState,
+    boxes: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    *,
+    new_shot: bool = False,
+) -> tuple[Numbers, TrackState]:
     """Track numbers of the objects of the next frame, and the state after it.
 
-    found: boxes of any score, in pixels that mean the same on every frame. new_shot: the camera cut
-    before this frame. Returns ids (n,) int64, from 1, -1 for boxes that belong to no track; every
-    box whose score is greater than `state.score` has one. The order of the boxes does not matter.
-    Raises InputError if a box or score is not finite.
+    boxes (n, 4) x1, y1, x2, y2 of any score, in pixels that mean the same on every frame; scores
+    (n,); labels (n,) class numbers. new_shot: the camera cut before this frame.
+
+    Returns ids (n,) int64, from 1, -1 for boxes that belong to no track; every box whose score is
+    greater than `state.score` has one. The order of the boxes does not matter. Raises InputError if
+    a box or score is not finite.
     """
     config = state.config
     if new_shot and config.cuts:
         state = _only(state, np.zeros(len(state), bool))
-    boxes, scores, labels, order = _in_order(found)
+    boxes, scores, labels, order = _in_order(boxes, scores, labels)
     motion = advance(state.motion, state.missed > 0)
-    overlap = iou(torch.from_numpy(motion.corners()), torch.from_numpy(boxes)).numpy()
+    overlap = overlaps(motion.corners(), boxes)
     same = state.labels[:, None] == labels if config.same_class else np.ones(overlap.shape, bool)
     strong = scores > state.score
     weak = ~strong & (scores >= config.low)
@@ -102,7 +106,7 @@ def link(
     unsorted = np.empty_like(ids)
     unsorted[order] = ids
     kept = _only(kept, kept.missed <= config.patience)
-    return torch.from_numpy(unsorted), replace(
+    return unsorted, replace(
         kept,
         ids=np.concatenate([kept.ids, born]),
         labels=np.concatenate([kept.labels, labels[new]]),
@@ -123,18 +127,17 @@ def _only(state: TrackState, which: NDArray[np.bool_]) -> TrackState:
 
 
 def _in_order(
-    found: Detections,
+    boxes: NDArray[np.floating], scores: NDArray[np.floating], labels: NDArray[np.integer]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], Numbers, Numbers]:
     """Boxes, scores and labels, best first, in an order that depends on nothing but themselves; and
-    the place of each in `found`."""
-    boxes = found.boxes.detach().cpu().double().numpy().reshape(-1, 4)
-    scores = found.scores.detach().cpu().double().numpy()
-    labels = found.labels.cpu().numpy().astype(np.int64)
-    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-        bad = int(np.argmin(np.isfinite(boxes).all(1) & np.isfinite(scores)))
+    the place of each in what was given."""
+    wide, sure = boxes.astype(np.float64).reshape(-1, 4), scores.astype(np.float64)
+    finite = np.isfinite(wide).all(1) & np.isfinite(sure)
+    if not finite.all():
+        bad = int(np.argmin(finite))
         raise InputError(
-            f"box {bad} cannot be linked: {boxes[bad].tolist()} with score {scores[bad]} is not "
+            f"box {bad} cannot be linked: {wide[bad].tolist()} with score {sure[bad]} is not "
             "finite; leave such boxes out"
         )
-    order = np.lexsort((*boxes.T, labels, -scores))
-    return boxes[order], scores[order], labels[order], order
+    order = np.lexsort((*wide.T, labels, -sure))
+    return wide[order], sure[order], labels[order].astype(np.int64), order
