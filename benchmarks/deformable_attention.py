@@ -1,6 +1,6 @@
 """Deformable attention in its two exact forms: which is faster here, and thus the default.
 
-    python benchmarks/deformable_attention.py [--device cuda] [--quick]
+    python benchmarks/deformable_attention.py [--device cuda] [--quick] [--rounds N]
 
 One layer of the pixel decoder (8 heads of 32 channels, 3 levels, 4 points) at 480 x 864 pixels, the
 test size of YouTube-VIS: sampling alone, forward, and forward with backward. All cases run in one
@@ -47,7 +47,7 @@ def main() -> None:
     torch.manual_seed(0)
     height, width = (240, 432) if options.quick else (480, 864)
     shapes = [(height // s, width // s) for s in (32, 16, 8)]
-    rounds = 3 if options.quick else 7
+    rounds = options.rounds or (3 if options.quick else 7)
     rows: list[dict[str, Any]] = []
     samples: dict[str, Any] = {}
     for batch in (1, 2):
@@ -129,6 +129,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--quick", action="store_true", help="a quarter of the pixels, few rounds")
+    parser.add_argument("--rounds", type=int, help="samples of each case")
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,3 +35,7 @@ class Target:
 
     labels: Tensor
     masks: Tensor
+
+
+# torch.export sees through registered containers only
+pytree.register_dataclass(FramePredictions)
