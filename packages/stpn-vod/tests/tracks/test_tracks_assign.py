@@ -5,12 +5,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stpn_core.errors import InputError
+from stpn_vod.boxes import iou
 from stpn_vod.tracks import start_tracks
-from stpn_vod.tracks.assign import assign
+from stpn_vod.tracks.assign import assign, overlaps
 
 
 def best(likeness: np.ndarray, allowed: np.ndarray) -> float:
@@ -46,6 +48,20 @@ def test_nobody_allowed_nobody_chosen():
 def test_a_likeness_of_nothing_is_no_reason():
     rows, _ = assign(np.zeros((2, 2)), np.ones((2, 2), bool))
     assert len(rows) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_overlap_is_that_of_the_detector(seed: int):
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(-4, 9, (5, 4)) / 1.5, rng.integers(-4, 9, (3, 4)) / 1.5
+    expected = iou(torch.from_numpy(first), torch.from_numpy(second)).numpy()
+    assert overlaps(first, second) == pytest.approx(expected, abs=1e-6)
+    assert overlaps(first[:0], second).shape == (0, 3)
+
+
+def test_a_box_without_area_overlaps_nothing():
+    assert overlaps(np.full((1, 4), 3.0), np.full((1, 4), 3.0)).tolist() == [[0.0]]
 
 
 def test_without_lap_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
