@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def test_what_cannot_be_exported(small: TrainedDetector, tmp_path: Path) -> None
 def test_missing_packages_are_named(
     small: TrainedDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
     message = refused(small, tmp_path / "out", ExportConfig(sizes=(SIZE,)))
     assert "needs onnxscript: pip install 'stpn-vod[export]'" in message
 

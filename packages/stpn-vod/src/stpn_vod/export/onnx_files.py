@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import io
 import logging
 import os
@@ -31,12 +32,8 @@ _ALIGNMENT = 4096  # of a page, so that a runtime can map the file
 
 def require_onnx() -> None:
     """Raise InputError, saying what to install, if ONNX files cannot be written and checked here."""
-    missing = []
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        try:
-            __import__(name)
-        except ImportError:
-            missing.append(name)
+    wanted = ("onnx", "onnxscript", "onnxruntime")
+    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
             f"writing ONNX needs {', '.join(missing)}: pip install 'stpn-vod[export]' "
