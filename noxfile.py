@@ -206,7 +206,7 @@ def gpu(session: nox.Session, pkg: str) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Every script under benchmarks/, quick sizes unless arguments say otherwise."""
-    sync(session, "--all-packages", "--all-extras")
+    sync(session, "--all-packages", "--all-extras", "--group", "bench")
     for script in sorted((ROOT / "benchmarks").glob("*.py")):
         if not script.name.startswith("_"):
             session.run("python", str(script), *(session.posargs or ["--quick"]))
