@@ -150,6 +150,27 @@ def test_to_the_hub_and_back(hub, trained, tmp_path, capsys):
     assert len((tmp_path / "out" / "detections.jsonl").read_text().splitlines()) == 2
 
 
+def test_a_saved_folder_goes_up_as_it_is(hub, trained, tmp_path):
+    mine = save_pretrained(trained, tmp_path / "mine", repository="me/toy")
+    assert 'from_pretrained("me/toy")' in (mine / "README.md").read_text()
+    (mine / "README.md").write_text("# My own words\n")
+    (mine / "notes.txt").write_text("private")
+    push_to_hub(mine, "me/toy", token=hub.token)
+    repository = hub.repositories["me/toy"]
+    held = repository.commits[repository.branches["main"]]
+    assert set(held) == {*FILES, "recipe.json", ".gitattributes"}
+    for name in (*FILES, "recipe.json"):
+        assert held[name] == (mine / name).read_bytes()
+    with pytest.raises(InputError, match=r"write the licence into .*README\.md"):
+        push_to_hub(mine, "me/toy", token=hub.token, licence="mit")
+    (mine / "model.safetensors").write_bytes(b"<html>")
+    with pytest.raises(InputError, match="a web page"):
+        push_to_hub(mine, "me/toy", token=hub.token)
+    with pytest.raises(InputError, match="which is owner/name"):
+        save_pretrained(trained, tmp_path / "other", repository="toy")
+    assert len(repository.commits) == 2
+
+
 def test_the_commands(hub, trained, tmp_path, capsys, monkeypatch):
     out = str(tmp_path / "mine")
     assert main(["vod", "save", str(trained), out, "--license", "cc-by-4.0"]) == 0

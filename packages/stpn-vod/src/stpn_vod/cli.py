@@ -159,7 +159,14 @@ def save(argv: Sequence[str]) -> int:
 
     from stpn_vod.hub import save_pretrained
 
-    print(save_pretrained(arguments.source, arguments.folder, licence=arguments.licence))
+    print(
+        save_pretrained(
+            arguments.source,
+            arguments.folder,
+            licence=arguments.licence,
+            repository=arguments.repository,
+        )
+    )
     return 0
 
 

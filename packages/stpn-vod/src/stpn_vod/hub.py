@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from stpn_core.errors import InputError
 from stpn_core.hub import (
     RunRecord,
     config_bytes,
@@ -21,7 +24,7 @@ from stpn_core.hub import (
     without_places,
     write_folder,
 )
-from stpn_core.hub.address import repository
+from stpn_core.hub.address import repository as repository_name
 from stpn_core.hub.transfer import CARD_FILE, CONFIG_FILE, RECIPE_FILE
 from stpn_core.runs import MODEL_FILE, weights_file
 from stpn_vod.build_config import DetectorConfig
@@ -52,18 +55,26 @@ def from_pretrained(
 
 
 def save_pretrained(
-    source: TrainedDetector | str | Path, folder: str | Path, *, licence: str = ""
+    source: TrainedDetector | str | Path,
+    folder: str | Path,
+    *,
+    licence: str = "",
+    repository: str = "",
 ) -> Path:
     """Write weights, configuration and model card of a detector into a new folder.
 
     source: a run directory (its best checkpoint), a weights file, or a detector in memory. licence:
-        of the weights, as the Hub writes it ("apache-2.0"); empty if it is not settled.
+        of the weights, as the Hub writes it ("apache-2.0"); empty if it is not settled. repository:
+        where it will be on the Hub (`owner/name`), for the lines of the card that load it.
 
     The folder appears whole or not at all. Raises InputError if it is there already, or the source
     cannot be read.
     """
     folder = Path(folder)
-    return write_folder(folder, _files(source, folder.resolve().name, "", licence))
+    if repository:
+        repository_name(repository)
+    name = repository.rpartition("/")[2] or folder.resolve().name
+    return write_folder(folder, _files(source, name, repository, licence))
 
 
 def push_to_hub(
@@ -77,11 +88,16 @@ def push_to_hub(
 ) -> str:
     """Upload what `save_pretrained` writes to repository `owner/name`; returns its address.
 
+    source: as there; or a folder that it wrote, which goes up as it is, with a card that you edited.
     A new repository is private unless told otherwise; one that is there keeps its visibility. The
     files arrive as one commit. Raises InputError as `save_pretrained` does, and if nobody is logged
     in or the Hub refuses.
     """
-    files = _files(source, name.rpartition("/")[2], repository(name), licence)
+    repository_name(name)
+    if isinstance(source, str | Path) and _is_saved(Path(source)):
+        files = _saved_files(Path(source), licence)
+    else:
+        files = _files(source, name.rpartition("/")[2], name, licence)
     with tempfile.TemporaryDirectory() as parent:
         folder = write_folder(Path(parent) / "model", files)
         return upload(folder, name, private=private, token=token, revision=revision)
@@ -103,6 +119,20 @@ def _files(
     if record is not None:
         files[RECIPE_FILE] = (json.dumps(record.config, indent=2) + "\n").encode()
     return files
+
+
+def _is_saved(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in (CARD_FILE, CONFIG_FILE, MODEL_FILE))
+
+
+def _saved_files(folder: Path, licence: str) -> Mapping[str, bytes | Callable[[Path], object]]:
+    """A saved folder as it is; nothing else that lies there."""
+    if licence:
+        raise InputError(f"{folder}: its card is made; write the licence into {folder / CARD_FILE}")
+    load_trained(folder)  # what is passed on can be loaded
+    names = (CARD_FILE, CONFIG_FILE, RECIPE_FILE)
+    texts = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    return {**texts, MODEL_FILE: partial(shutil.copyfile, folder / MODEL_FILE)}
 
 
 def _contents(

@@ -22,6 +22,8 @@ class SaveArguments:
     """A folder that is not there yet."""
     licence: Licence = ""
     """Of the weights, as the Hub writes it, such as apache-2.0; empty if it is not settled."""
+    repository: str = ""
+    """OWNER/NAME it will have on the Hub, for the lines of the card that load it."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class PushArguments:
     """Upload weights, configuration and model card to the Hugging Face Hub."""
 
     source: Source
-    """Run directory (its best checkpoint), or a weights file."""
+    """Run directory (its best checkpoint), weights file, or a folder of `stpn vod save`."""
     repository: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="OWNER/NAME")]]
     """Made if it is not there. Log in first: `hf auth login`, or set HF_TOKEN."""
     public: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
