@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from stpn_core.cvt_parts import CvtBlock, CvtStage, Group, as_map
+from stpn_core.cvt_parts import CvtBlock, CvtStage, Group, KeysValues, as_map
 from stpn_core.cvt_prompts import (
     LinearDownscale,
     PromptAttention,
@@ -77,17 +77,27 @@ class CvtEncoder(PromptedEncoder):
             else None
         )
 
-    def forward(self, images: Tensor, prompts: Prompts | None = None) -> Features:
+    def forward(
+        self,
+        images: Tensor,
+        prompts: Prompts | None = None,
+        beside: Sequence[KeysValues] | None = None,
+    ) -> Features:
         """See `PromptedEncoder`. Raises InputError for shallow prompts with "predict", which has
-        no way to the next stage."""
-        self._check(images, prompts)
-        maps = self._walk(images, prompts, self.out_indices[-1], self.training)
+        no way to the next stage.
+
+        beside: for each block, keys and values of other tokens that images and prompts look at,
+        too, such as a tracker's templates.
+        """
+        self._check(images, prompts, beside)
+        maps = self._walk(images, prompts, self.out_indices[-1], self.training, beside)
         return Features(tuple(maps[i] for i in self.out_indices), self.strides)
 
-    def embed(self, images: Tensor) -> Tensor:
-        """See `PromptedEncoder`: the last stage's map (B, h, w, C)."""
-        self._check(images, None)
-        return self._walk(images, None, len(self.stages) - 1, False)[-1].permute(0, 2, 3, 1)
+    def embed(self, images: Tensor, beside: Sequence[KeysValues] | None = None) -> Tensor:
+        """See `PromptedEncoder`: the last stage's map (B, h, w, C). beside: see `forward`."""
+        self._check(images, None, beside)
+        maps = self._walk(images, None, len(self.stages) - 1, False, beside)
+        return maps[-1].permute(0, 2, 3, 1)
 
     def prompt_group(self, prompts: Tensor) -> Group:
         """Prompts (B, P, C_i) as attention takes them."""
@@ -103,9 +113,15 @@ class CvtEncoder(PromptedEncoder):
         return downscale_by_conv(self._stage(index).patch_embed, prompts)
 
     def _walk(
-        self, images: Tensor, prompts: Prompts | None, last: int, drop_path: bool
+        self,
+        images: Tensor,
+        prompts: Prompts | None,
+        last: int,
+        drop_path: bool,
+        beside: Sequence[KeysValues] | None,
     ) -> list[Tensor]:
         """Maps (B, C_i, h_i, w_i) of stages 0..last."""
+        others = None if beside is None else iter(beside)
         height, width = images.shape[2:]
         found = F.pad(images, (0, -width % PATCH, 0, -height % PATCH))
         deep = None if prompts is None or isinstance(prompts, Tensor) else iter(prompts)
@@ -116,7 +132,7 @@ class CvtEncoder(PromptedEncoder):
             patches = stage.patch_embed(found)
             if index and carried is not None:
                 carried = self.next_stage(index, carried)
-            patches, carried = self._stage_blocks(stage, patches, carried, deep, drop_path)
+            patches, carried = self._stage_blocks(stage, patches, carried, deep, drop_path, others)
             found = as_map(patches)
             maps.append(found)
             if deep is not None:
@@ -130,6 +146,7 @@ class CvtEncoder(PromptedEncoder):
         carried: Tensor | None,
         deep: Iterator[Tensor] | None,
         drop_path: bool,
+        beside: Iterator[KeysValues] | None,
     ) -> tuple[Group, Tensor | None]:
         per_stage = self.prompt_downscale == "predict"
         aside = stage.cls_token
@@ -140,31 +157,44 @@ class CvtEncoder(PromptedEncoder):
             prompts = (
                 [] if carried is None else [self.prompt_group(carried.to(patches.tokens.dtype))]
             )
-            groups = self._block(cast(CvtBlock, block), [*prompts, *token, patches], drop_path)
+            parts = [*prompts, *token, patches]
+            other = None if beside is None else next(beside)
+            groups = self._block(cast(CvtBlock, block), parts, drop_path, other)
             *token, patches = groups[len(prompts) :]
             carried = groups[0].tokens if prompts else None
         return patches, carried
 
-    def _block(self, block: CvtBlock, groups: list[Group], drop_path: bool) -> list[Group]:
+    def _block(
+        self, block: CvtBlock, groups: list[Group], drop_path: bool, beside: KeysValues | None
+    ) -> list[Group]:
         if not (self.checkpointing and torch.is_grad_enabled()):
-            return block(groups, drop_path)
+            return block(groups, drop_path, beside)
         grids = [group.grid for group in groups]
 
-        def run(*tokens: Tensor) -> tuple[Tensor, ...]:
+        def run(other: KeysValues | None, *tokens: Tensor) -> tuple[Tensor, ...]:
             parts = [Group(t, grid) for t, grid in zip(tokens, grids, strict=True)]
-            return tuple(group.tokens for group in block(parts, drop_path))
+            return tuple(group.tokens for group in block(parts, drop_path, other))
 
-        done: Any = checkpoint(run, *(group.tokens for group in groups), use_reentrant=False)
-        return [Group(tokens, grid) for tokens, grid in zip(done, grids, strict=True)]
+        tokens = [group.tokens for group in groups]
+        done: Any = checkpoint(run, beside, *tokens, use_reentrant=False)
+        return [Group(part, grid) for part, grid in zip(done, grids, strict=True)]
 
     def _stage(self, index: int) -> CvtStage:
         return cast(CvtStage, self.stages[index])
 
-    def _check(self, images: Tensor, prompts: Prompts | None) -> None:
+    def _check(
+        self,
+        images: Tensor,
+        prompts: Prompts | None,
+        beside: Sequence[KeysValues] | None,
+    ) -> None:
         if images.ndim != 4 or images.shape[1] != 3 or not images.shape[2] * images.shape[3]:
             raise InputError(
                 f"images must be (B, 3, H, W), at least one pixel, got {tuple(images.shape)}"
             )
+        blocks = sum(len(cast(CvtStage, stage).blocks) for stage in self.stages)
+        if beside is not None and len(beside) != blocks:
+            raise InputError(f"this encoder has {blocks} blocks, got {len(beside)} for beside")
         if prompts is None:
             return
         if isinstance(prompts, Tensor) and self.prompt_downscale == "predict":

@@ -107,7 +107,8 @@ def cvt_stages(sizes: CvtSizes, drop_path: float = 0.0) -> list[CvtStage]:
         zip(sizes.dims, sizes.depths, sizes.num_heads, strict=True)
     ):
         inputs = sizes.dims[i - 1] if i else 3
-        rates = torch.linspace(0, drop_path if i == last else 0.0, depth).tolist()
+        # on the CPU even where the model is built without data, on the meta device
+        rates = torch.linspace(0, drop_path if i == last else 0.0, depth, device="cpu").tolist()
         blocks = [CvtBlock(dim, heads, sizes.mlp_ratio, rate) for rate in rates]
         embed = ConvEmbed(inputs, dim, KERNELS[i], STRIDES[i], PADDINGS[i])
         stages.append(CvtStage(embed, blocks, sizes.class_token and i == last))

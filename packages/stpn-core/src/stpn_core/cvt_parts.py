@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from timm.layers import DropPath
@@ -18,6 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 BN_EPS = 1e-5
+
+# Keys and values of one block, each (B, heads, m, C / heads).
+KeysValues: TypeAlias = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +103,7 @@ class CvtAttention(nn.Module):
         """Queries (B, heads, n, C / heads) of all tokens of the groups, in order."""
         return self._split(self.proj_q(_convolved(self.conv_proj_q, groups)))
 
-    def keys_values(self, groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
+    def keys_values(self, groups: Sequence[Group]) -> KeysValues:
         """Keys and values (B, heads, m, C / heads); a map has a quarter as many as tokens."""
         keys = self._split(self.proj_k(_convolved(self.conv_proj_k, groups)))
         return keys, self._split(self.proj_v(_convolved(self.conv_proj_v, groups)))
@@ -148,15 +152,29 @@ class CvtBlock(nn.Module):
         tokens = tokens + drop(gathered)
         return tokens + drop(self.mlp(self.norm2(tokens)))
 
-    def forward(self, groups: Sequence[Group], drop_path: bool = False) -> list[Group]:
-        """Every token looks at all groups."""
+    def forward(
+        self, groups: Sequence[Group], drop_path: bool = False, beside: KeysValues | None = None
+    ) -> list[Group]:
+        """Every token looks at all groups, and at what stands `beside` them."""
+        return self.look(groups, drop_path, beside)[0]
+
+    def look(
+        self, groups: Sequence[Group], drop_path: bool = False, beside: KeysValues | None = None
+    ) -> tuple[list[Group], KeysValues]:
+        """As `forward`, and the keys and values of the groups themselves, which others may be
+        given as `beside`."""
         seen = [self.normed(group) for group in groups]
-        gathered = self.attn.mix(self.attn.queries(seen), *self.attn.keys_values(seen))
+        own = self.attn.keys_values(seen)
+        keys, values = own
+        if beside is not None:
+            keys = torch.cat([beside[0].to(keys.dtype), keys], dim=2)
+            values = torch.cat([beside[1].to(values.dtype), values], dim=2)
+        gathered = self.attn.mix(self.attn.queries(seen), keys, values)
         tokens = torch.cat([group.tokens for group in groups], dim=1)
         done = self.finish(tokens, gathered, drop_path).split(
             [group.tokens.shape[1] for group in groups], dim=1
         )
-        return [Group(part, group.grid) for part, group in zip(done, groups, strict=True)]
+        return [Group(part, group.grid) for part, group in zip(done, groups, strict=True)], own
 
 
 class ConvEmbed(nn.Module):

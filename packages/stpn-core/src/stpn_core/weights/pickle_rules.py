@@ -39,6 +39,10 @@ CALLABLES = {
     "torch Size",
     "torch device",
 }
+# Classes of training code whose objects lie beside the weights and hold plain data (the trackers of
+# the pytracking family save their settings and statistics). They are never imported: an empty object
+# takes the place of each.
+STAND_INS = ("lib.train.admin.", "ltr.admin.")
 KNOWN_REFUSALS = {
     "sparse": "a sparse tensor",
     "meta_tensor": "a tensor without data (meta)",
@@ -79,6 +83,9 @@ class Dict:
 class List: ...
 
 
+class StandIn: ...
+
+
 class Tensor: ...
 
 
@@ -91,12 +98,19 @@ class Refused(Exception):
 
 def named(name: str) -> Global:
     """The placeholder of a class or function "module name", or Refused."""
+    if is_stand_in(name):
+        return Global(name)
     if name not in STORAGES and name not in DTYPES and name not in CALLABLES:
         wanted = name.replace(" ", ".")
         kinds = (kind for part, kind in KNOWN_REFUSALS.items() if part in name)
         known = next(kinds, None) if wanted.startswith(("torch.", "__builtin__.")) else None
         raise Refused(f"it holds {known} ({wanted})" if known else f"it asks for {short(wanted)}")
     return Global(name)
+
+
+def is_stand_in(name: str) -> bool:
+    """Whether "module name" is a class whose objects are left empty."""
+    return name.startswith(STAND_INS)
 
 
 def stored(pid: Any, records: Mapping[str, int]) -> Storage:

@@ -19,8 +19,10 @@ from stpn_core.weights.pickle_rules import (
     List,
     Other,
     Refused,
+    StandIn,
     Tuple,
     called,
+    is_stand_in,
     named,
     short,
     stored,
@@ -30,8 +32,10 @@ MAX_TUPLE_DEPTH = 32
 MAX_TUPLE_SIZE = 100_000  # elements after expansion, however often a part is shared
 
 
-def scan_pickle(data: bytes, records: Mapping[str, int], *, max_steps: int, where: str) -> None:
-    """Check a torch checkpoint's pickle.
+def scan_pickle(
+    data: bytes, records: Mapping[str, int], *, max_steps: int, where: str
+) -> frozenset[str]:
+    """Check a torch checkpoint's pickle; the names of classes of which it needs empty stand-ins.
 
     data: the pickle. records: bytes of each storage record by its key. max_steps: how many pickle
     instructions are plausible (each can allocate an object). where: the file, for messages.
@@ -60,6 +64,7 @@ def scan_pickle(data: bytes, records: Mapping[str, int], *, max_steps: int, wher
         ) from None
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, UnicodeError) as error:
         raise InputError(f"{where}: damaged: its pickle cannot be read ({error})") from None
+    return frozenset(scan.stand_ins)
 
 
 class _Scan:
@@ -70,6 +75,7 @@ class _Scan:
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
+        self.stand_ins: set[str] = set()
 
     def pop_mark(self) -> list[Any]:
         items, self.stack = self.stack, self.outer.pop()
@@ -132,11 +138,15 @@ class _Scan:
 
     def global_(self, name: str) -> None:
         self.push(named(name))
+        if is_stand_in(name):
+            self.stand_ins.add(name.replace(" ", "."))
 
     def build(self, _: Any) -> None:
         # torch.save writes the `_metadata` of a state dict this way. Any other attribute could
         # replace a method of the dictionary.
         state = self._need(self.stack.pop(), Dict, "BUILD")
+        if isinstance(self.stack[-1], StandIn):
+            return  # it takes no attributes
         self._need(self.stack[-1], Dict, "BUILD")
         if not state.keys <= {"_metadata"}:
             raise Refused(f"it sets attributes {short(sorted(state.keys))}")
@@ -148,6 +158,13 @@ class _Scan:
         arguments = self._need(self.stack.pop(), Tuple, "REDUCE").items
         function = self._need(self.stack.pop(), Global, "REDUCE").name
         self.push(called(function, arguments))
+
+    def new_object(self, _: Any) -> None:
+        arguments = self._need(self.stack.pop(), Tuple, "NEWOBJ").items
+        name = self._need(self.stack.pop(), Global, "NEWOBJ").name
+        if arguments or not is_stand_in(name):
+            raise Refused(f"it makes an object of {short(name.replace(' ', '.'))}")
+        self.push(StandIn())
 
     @staticmethod
     def _need(value: Any, kind: type, instruction: str) -> Any:
@@ -164,8 +181,7 @@ def _nothing(scan: _Scan, _: Any) -> None:
     pass
 
 
-# The instructions that torch's own restricted reader knows, less NEWOBJ, which torch.save does not
-# write for anything allowed here.
+# The instructions that torch's own restricted reader knows.
 _STEPS: dict[str, Callable[[_Scan, Any], None]] = {
     "PROTO": _nothing,
     "STOP": _nothing,
@@ -198,6 +214,7 @@ _STEPS: dict[str, Callable[[_Scan, Any], None]] = {
     "SETITEMS": _Scan.set_items,
     "GLOBAL": _Scan.global_,
     "REDUCE": _Scan.reduce,
+    "NEWOBJ": _Scan.new_object,
     "BUILD": _Scan.build,
     "BINPERSID": _Scan.storage,
 }

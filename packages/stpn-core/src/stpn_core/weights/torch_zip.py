@@ -25,6 +25,13 @@ class _Archive:
     records: dict[str, int]  # bytes of each storage by key
 
 
+class _StandIn:
+    """Takes the place of objects of training code, whose content is not read."""
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
 def read_torch_zip(file: BinaryIO, size: int, where: str) -> object:
     """What `torch.save` wrote: a tensor, or containers of tensors, numbers and strings.
 
@@ -35,11 +42,12 @@ def read_torch_zip(file: BinaryIO, size: int, where: str) -> object:
     """
     archive = _check_archive(file, size, where)
     max_steps = STEPS_FREE + size // BYTES_PER_STEP
-    scan_pickle(archive.pickle, archive.records, max_steps=max_steps, where=where)
+    names = scan_pickle(archive.pickle, archive.records, max_steps=max_steps, where=where)
     file.seek(0)
     try:
-        # Always explicit: the default can be switched off by an environment variable.
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=False)
+        with torch.serialization.safe_globals([(_StandIn, name) for name in sorted(names)]):
+            # Always explicit: the default can be switched off by an environment variable.
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=False)
     except Exception as error:  # torch raises anything from EOFError to RuntimeError here
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{where}: torch cannot read it: {reason[:300]}") from error

@@ -13,7 +13,7 @@ from torch import Tensor
 from stpn_core.errors import InputError
 from stpn_core.weights.tensors import is_tensor
 
-CONTAINERS = ("state_dict", "model", "model_state_dict", "module", "ema", "state_dict_ema")
+CONTAINERS = ("state_dict", "model", "model_state_dict", "module", "ema", "state_dict_ema", "net")
 MAX_DEPTH = 4
 
 
