@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+FILES = ("small.pth", "one.pth", "one.safetensors", "bomb.pth", "array.pkl", "tensor.pkl")
 MEMORY = """
 import sys, torch
 from stpn_core.errors import InputError
@@ -46,10 +48,12 @@ for path in sys.argv[1:]:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads memory use from /proc")
 def test_memory_stays_within_twice_the_file(tmp_path: Path) -> None:
     one = {"w": torch.ones(24 << 20)}  # 96 MiB in one tensor, the worst case for copies
-    files = [tmp_path / name for name in ("small.pth", "one.pth", "one.safetensors", "bomb.pth")]
+    files = [tmp_path / name for name in FILES]
     torch.save({"w": torch.ones(8)}, files[0])
     torch.save(one, files[1])
     save_file(one, files[2])
+    files[4].write_bytes(pickle.dumps({"w": one["w"].numpy()}))
+    files[5].write_bytes(pickle.dumps(one))
     torch.save({"w": torch.zeros(32 << 20)}, tmp_path / "zeros.pth")  # 128 MiB that compress well
     with (
         zipfile.ZipFile(tmp_path / "zeros.pth") as source,
@@ -62,7 +66,7 @@ def test_memory_stays_within_twice_the_file(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert [row[0] for row in rows] == ["read", "read", "read", "refused"]
+    assert [row[0] for row in rows] == ["read", "read", "read", "refused", "read", "read"]
     for file, (_, ours, _) in zip(files, rows, strict=True):
         assert int(ours) <= 2 * file.stat().st_size + (64 << 20), file.name
     # control: the measurement sees what torch does with the bomb

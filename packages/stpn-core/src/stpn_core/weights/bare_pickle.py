@@ -213,7 +213,7 @@ def _read_storage(data: bytes) -> Storage:
     if magic != _LEGACY_MAGIC:
         raise Refused("a storage in a form that torch does not write")
     (count,) = struct.unpack("<q", file.read(8))
-    numbers = file.read(file.left)
+    numbers = memoryview(data)[len(data) - file.left :]  # no copy
     if count != elements or elements * STORAGE_TYPES[kind.name].itemsize != len(numbers):
         raise Refused(f"a storage of {elements} numbers has {len(numbers)} bytes")
     return storage_of(kind, numbers)

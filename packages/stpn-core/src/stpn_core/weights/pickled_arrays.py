@@ -131,14 +131,14 @@ def call(function: str, arguments: tuple[Any, ...], storage: Callable[[bytes], S
             raise Refused(f"it calls {short(function.replace(' ', '.', 1))}")
 
 
-def storage_of(kind: Name, data: bytes) -> Storage:
+def storage_of(kind: Name, data: memoryview) -> Storage:
     """The storage of a torch class that holds `data`."""
     dtype = STORAGE_TYPES[kind.name]
     return Storage(_filled(data, dtype, (len(data) // dtype.itemsize,), "C"))
 
 
 def _filled(
-    data: bytes | bytearray, kind: torch.dtype, shape: tuple[Any, ...], order: str
+    data: bytes | bytearray | memoryview, kind: torch.dtype, shape: tuple[Any, ...], order: str
 ) -> Tensor:
     _check_numbers(shape)
     needed = math.prod(shape) * kind.itemsize
