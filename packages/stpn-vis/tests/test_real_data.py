@@ -14,7 +14,6 @@ from stpn_core.testing.runs import lines
 from stpn_vis.config import Recipe
 from stpn_vis.recipes import synthetic
 
-
 SIX = "train[:80%]"  # all but the larvae
 
 

@@ -77,7 +77,7 @@ def test_the_file_of_a_run_and_its_class_layer(recipe, trained):
 
 
 def test_splits_are_opened_and_compared(recipe):
-    with pytest.raises(InputError, match="--data.root"):
+    with pytest.raises(InputError, match=r"--data\.root"):
         open_videos("", "train")
     other = dataclasses.replace(recipe.data, val_split="train[50%:]")
     held = validation_index(dataclasses.replace(recipe, data=other), CLASSES)
