@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from stpn_core.errors import InputError
 from stpn_core.hub import (
     RunRecord,
     config_bytes,
     find_model,
+    is_saved_model,
+    model_files,
+    push_files,
     record_of,
-    render_card,
-    upload,
+    saved_files,
     without_places,
     write_folder,
 )
 from stpn_core.hub.address import repository as repository_name
-from stpn_core.hub.transfer import CARD_FILE, CONFIG_FILE, RECIPE_FILE
-from stpn_core.runs import MODEL_FILE, weights_file
+from stpn_core.hub.publish import Files
+from stpn_core.runs import weights_file
 from stpn_vod.build_config import DetectorConfig
 from stpn_vod.conversion import TASK
 from stpn_vod.detector_card import detector_card
@@ -93,46 +90,25 @@ def push_to_hub(
     files arrive as one commit. Raises InputError as `save_pretrained` does, and if nobody is logged
     in or the Hub refuses.
     """
-    repository_name(name)
-    if isinstance(source, str | Path) and _is_saved(Path(source)):
-        files = _saved_files(Path(source), licence)
+    repository_name(name)  # before the work
+    if isinstance(source, str | Path) and is_saved_model(Path(source)):
+        load_trained(source)  # what is passed on can be loaded
+        files = saved_files(Path(source), licence)
     else:
         files = _files(source, name.rpartition("/")[2], name, licence)
-    with tempfile.TemporaryDirectory() as parent:
-        folder = write_folder(Path(parent) / "model", files)
-        return upload(folder, name, private=private, token=token, revision=revision)
+    return push_files(files, name, private=private, token=token, revision=revision)
 
 
-def _files(
-    source: TrainedDetector | str | Path, name: str, repository: str, licence: str
-) -> Mapping[str, bytes | Callable[[Path], object]]:
-    """Contents of the folder by file name. repository: where it will be, empty for here."""
+def _files(source: TrainedDetector | str | Path, name: str, repository: str, licence: str) -> Files:
+    """The files of a detector. repository: where they will be, empty for here."""
     state, config, classes, record = _contents(source)
     if record is not None:
         record = dataclasses.replace(record, config=without_places(record.config, _PLACES))
-    card = detector_card(name, config, classes, record, repository=repository, licence=licence)
-    files: dict[str, bytes | Callable[[Path], object]] = {
-        CARD_FILE: render_card(card).encode(),
-        CONFIG_FILE: config_bytes(TASK, dataclasses.asdict(config), classes),
-        MODEL_FILE: lambda path: save_detector(path, state, config, classes),
-    }
-    if record is not None:
-        files[RECIPE_FILE] = (json.dumps(record.config, indent=2) + "\n").encode()
-    return files
-
-
-def _is_saved(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in (CARD_FILE, CONFIG_FILE, MODEL_FILE))
-
-
-def _saved_files(folder: Path, licence: str) -> Mapping[str, bytes | Callable[[Path], object]]:
-    """A saved folder as it is; nothing else that lies there."""
-    if licence:
-        raise InputError(f"{folder}: its card is made; write the licence into {folder / CARD_FILE}")
-    load_trained(folder)  # what is passed on can be loaded
-    names = (CARD_FILE, CONFIG_FILE, RECIPE_FILE)
-    texts = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
-    return {**texts, MODEL_FILE: partial(shutil.copyfile, folder / MODEL_FILE)}
+    return model_files(
+        detector_card(name, config, classes, record, repository=repository, licence=licence),
+        config_bytes(TASK, dataclasses.asdict(config), classes),
+        lambda path: save_detector(path, state, config, classes),
+    )
 
 
 def _contents(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stpn_core.hub.address import HubAddress, find_model, hub_address
     from stpn_core.hub.card import Card, render_card
     from stpn_core.hub.folder import check_config, config_bytes, write_folder
+    from stpn_core.hub.publish import is_saved_model, model_files, push_files, saved_files
     from stpn_core.hub.record import RunRecord, record_of, without_places
     from stpn_core.hub.transfer import download, upload
 
@@ -31,8 +32,12 @@ _HOMES = {
     "download": "transfer",
     "find_model": "address",
     "hub_address": "address",
+    "is_saved_model": "publish",
+    "model_files": "publish",
+    "push_files": "publish",
     "record_of": "record",
     "render_card": "card",
+    "saved_files": "publish",
     "upload": "transfer",
     "without_places": "record",
     "write_folder": "folder",
@@ -47,8 +52,12 @@ __all__ = [
     "download",
     "find_model",
     "hub_address",
+    "is_saved_model",
+    "model_files",
+    "push_files",
     "record_of",
     "render_card",
+    "saved_files",
     "upload",
     "without_places",
     "write_folder",
