@@ -11,7 +11,7 @@ make it 4 x 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -65,9 +65,10 @@ class LinearDownscale(nn.Module):
     @torch.no_grad()
     def start_from(self, embeds: Sequence[ConvEmbed]) -> None:
         """Take the embeddings' middle taps; for after their weights were loaded."""
-        for step, embed in zip(self.steps, embeds, strict=True):
-            middle = embed.proj.kernel_size[0] // 2
+        for module, embed in zip(self.steps, embeds, strict=True):
+            step, middle = cast(nn.Linear, module), embed.proj.kernel_size[0] // 2
             step.weight.copy_(embed.proj.weight[:, :, middle, middle])
+            assert embed.proj.bias is not None
             step.bias.copy_(embed.proj.bias)
 
 
