@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import random
 import struct
 import warnings
@@ -192,12 +193,15 @@ def test_task_and_format_version_are_checked(tmp_path: Path) -> None:
     assert read_checkpoint(path, task="vis").state.keys() == PLAIN.keys()  # control: not ours
 
 
-@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("suffix", ["pth", "pkl", "safetensors"])
 def test_flipped_bytes_give_weights_or_an_error_of_ours(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"w.{suffix}"
     state = {"layer.weight": torch.randn(3, 4), "layer.bias": torch.randn(3)}
     if suffix == "pth":
         torch.save({"state_dict": state, "meta": {"epoch": 1}}, path)
+    elif suffix == "pkl":
+        arrays = {f"{key}.array": tensor.numpy() for key, tensor in state.items()}
+        path.write_bytes(pickle.dumps({"model": state | arrays, "epoch": 1}))
     else:
         save_file(state, path, metadata={"epoch": "1"})
     good = path.read_bytes()

@@ -59,7 +59,9 @@ def read_bare_pickle(file: BinaryIO, size: int, where: str) -> object:
         *(ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError),
         *(UnicodeError, RuntimeError, MemoryError, struct.error),
     ) as error:
-        raise InputError(f"{where}: damaged: its pickle cannot be read ({error})") from None
+        raise InputError(
+            f"{where}: damaged: its pickle cannot be read ({str(error)[:200]})"
+        ) from None
     return found
 
 

@@ -63,7 +63,9 @@ def scan_pickle(
             "tensors does not need that; ask its author for a safetensors file"
         ) from None
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, UnicodeError) as error:
-        raise InputError(f"{where}: damaged: its pickle cannot be read ({error})") from None
+        raise InputError(
+            f"{where}: damaged: its pickle cannot be read ({str(error)[:200]})"
+        ) from None
     return frozenset(scan.stand_ins)
 
 
