@@ -12,10 +12,10 @@ from torch.overrides import TorchFunctionMode
 from stpn_data.batch import normalise
 from stpn_data.index import VideoIndex
 from stpn_data.sequence import evaluation_videos
+from stpn_data.support import counted_policy
 from stpn_data.transforms import EvalResize, cover
 from stpn_vod.build import Detector
 from stpn_vod.config import EvalConfig
-from stpn_vod.evaluate import policy_of
 
 
 class PromptMass(TorchFunctionMode):
@@ -48,7 +48,7 @@ def prompt_mass(model: Detector, index: VideoIndex, config: EvalConfig, videos: 
     predictor = model.stpn.predictor
     assert predictor is not None
     device = next(model.parameters()).device
-    policy = policy_of(config)
+    policy = counted_policy(config.policy, config.count, config.stride)
     resize = EvalResize(config.short_side, config.long_side)
     sums: list[float] = []
     chosen = evaluation_videos(index, resize)[:videos]

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from stpn_data.index import VideoIndex
 from stpn_data.sequence import EvalVideo, evaluation_videos
+from stpn_data.support import counted_policy
 from stpn_data.synthesize import read_record
 from stpn_data.transforms import EvalResize
 from stpn_vod.build import Detector
 from stpn_vod.coco_ap import FrameBoxes, concat_boxes
 from stpn_vod.config import EvalConfig
-from stpn_vod.evaluate import policy_of
 from stpn_vod.video_inference import detect_sequence
 
 Whose = Literal["own", "other class", "same class", "none"]
@@ -89,7 +89,11 @@ def detect(
         )
         for video in videos
         for frame, found in detect_sequence(
-            model, video, policy_of(config), batch_size=config.batch_size, every=config.every
+            model,
+            video,
+            counted_policy(config.policy, config.count, config.stride),
+            batch_size=config.batch_size,
+            every=config.every,
         )
     ]
     model.stpn.predictor = predictor

@@ -168,6 +168,22 @@ POLICIES: dict[str, type[Policy]] = {
 }
 
 
+def counted_policy(name: str, count: int, stride: int) -> Policy:
+    """Policy of that name with `count` frames in all, of which `window` has half on each side.
+
+    Raises DataError for an unknown name.
+    """
+    match name:
+        case "uniform":
+            return UniformPolicy(count)
+        case "window":
+            return WindowPolicy(max(1, count // 2), stride)
+        case "online":
+            return OnlinePolicy(count, stride)
+        case _:
+            raise DataError(f"unknown support policy {name!r}; choose from {', '.join(POLICIES)}")
+
+
 def parse_policy(name: str, **settings: int | bool | None) -> Policy:
     """Policy from its name and the settings given (None: its default), for command lines.
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from stpn_core.errors import InputError, StpnError
 from stpn_core.runs import replace_file
 from stpn_core.training import StopFlag
-from stpn_data.support import Policy, UniformPolicy, parse_policy
+from stpn_data.support import UniformPolicy, counted_policy
 from stpn_data.transforms import EvalResize
 from stpn_data.video import VideoSource, open_video
 from stpn_data.video_reading import Asked, Stopped, expected_frames, spread, taken
@@ -173,7 +173,7 @@ class _Found:
 def _segment(
     segmenter: TrainedSegmenter, video: VideoSource, config: PredictConfig, asked: Asked
 ) -> Iterator[FrameResult]:
-    policy = support_policy(config)
+    policy = counted_policy(config.policy, config.count, config.stride)
     support: Iterable[Tensor] = ()
     try:
         if isinstance(policy, UniformPolicy) and segmenter.config.uses_support:
@@ -191,15 +191,6 @@ def _segment(
         )
     except Stopped:
         return
-
-
-def support_policy(config: PredictConfig) -> Policy:
-    """The support policy that `config` describes."""
-    if config.policy == "window":
-        return parse_policy("window", per_side=max(1, config.count // 2), stride=config.stride)
-    if config.policy == "online":
-        return parse_policy("online", count=config.count, stride=config.stride)
-    return parse_policy("uniform", count=config.count)
 
 
 def _drawn(results: Iterable[FrameResult], classes: tuple[str, ...]) -> Iterator[Tensor]:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from stpn_core.errors import InputError, StpnError
 from stpn_core.training import StopFlag
-from stpn_data.support import Policy, UniformPolicy, parse_policy
+from stpn_data.support import UniformPolicy, counted_policy
 from stpn_data.transforms import EvalResize
 from stpn_data.video import VideoSource, open_video
 from stpn_data.video_reading import Asked, Stopped, expected_frames, spread, taken
@@ -103,7 +103,7 @@ def _detect(
 ) -> Iterator[FrameResult]:
     if config.tracks:
         require_lap()  # now, not after minutes
-    policy = support_policy(config)
+    policy = counted_policy(config.policy, config.count, config.stride)
     support: Iterable[Tensor] = ()
     try:
         if isinstance(policy, UniformPolicy) and detector.config.uses_support:
@@ -123,15 +123,6 @@ def _detect(
             yield from (replace(r, found=r.found.above(config.score)) for r in results)
     except Stopped:
         return
-
-
-def support_policy(config: PredictConfig) -> Policy:
-    """The support policy that `config` describes."""
-    if config.policy == "window":
-        return parse_policy("window", per_side=max(1, config.count // 2), stride=config.stride)
-    if config.policy == "online":
-        return parse_policy("online", count=config.count, stride=config.stride)
-    return parse_policy("uniform", count=config.count)
 
 
 def _shown(

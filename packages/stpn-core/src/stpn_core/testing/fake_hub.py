@@ -90,6 +90,7 @@ class _Refused(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     hub: FakeHub
+
     def do_HEAD(self) -> None:
         self._answer()
 
@@ -134,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             ]
             return _json({"files": modes})
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/commit/(.+)", path):
-            return self._commit(*found.groups(), body)
+            return self._commit(found[1], found[2], body)
         if path == "/api/validate-yaml":
             return _json({"errors": [], "warnings": []})
         raise _Refused(404)

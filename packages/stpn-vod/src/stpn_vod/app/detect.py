@@ -10,14 +10,14 @@ from PIL import Image
 from torch import Tensor
 
 from stpn_core.errors import InputError
-from stpn_data.support import UniformPolicy
+from stpn_data.support import UniformPolicy, counted_policy
 from stpn_data.transforms import EvalResize
 from stpn_data.video import VideoFrame, open_video
 from stpn_data.video_reading import spread, taken
 from stpn_vod.app.jobs import Job
 from stpn_vod.app.lanes import Lane, LaneFrames, side_by_side
 from stpn_vod.app.options import SpoiledVideo
-from stpn_vod.predict import as_record, support_policy
+from stpn_vod.predict import as_record
 from stpn_vod.stream import FrameResult
 
 FLOOR = 0.05  # the slider's lowest score; weaker boxes are not kept
@@ -32,7 +32,7 @@ def run_job(job: Job, lanes: Sequence[Lane]) -> None:
     Raises DataError or InputError where the clip cannot be read.
     """
     config = job.options.predict
-    policy = support_policy(config)
+    policy = counted_policy(config.policy, config.count, config.stride)
     with open_video(job.clip, isolated=True) as source:
         video = SpoiledVideo(source, job.options)
         job.begin(_length(source.length_hint, config.max_frames), source.fps)
