@@ -93,6 +93,8 @@ def _convert(checkpoint: Checkpoint, layout: From) -> Weights:
         _print_groups(checkpoint.state, state)
         for key in json.loads(metadata.get("left_out", "[]")):
             print(f"  left out: {key!r}")
+        for note in json.loads(metadata.get("notes", "[]")):
+            print(f"note: {note}")
         return state, metadata
     conversion = convert_checkpoint(checkpoint.state, layout, where=where)
     _print_conversion(conversion)

@@ -1,0 +1,134 @@
+"""Tracker weights on disk.
+
+A file holds the state dict of `MixFormer` and, in its header, the task and the configuration that
+builds it. MixFormer's own checkpoints are converted while being read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from stpn_core.errors import InputError
+from stpn_core.settings import read_dataclass
+from stpn_core.weights import LoadReport, load_backbone, load_state, read_checkpoint, save_weights
+from stpn_vot.build import build_tracker
+from stpn_vot.build_config import TrackerConfig
+from stpn_vot.conversion import TASK, convert_tracker, tracker_metadata
+from stpn_vot.mixformer import MixFormer
+
+__all__ = [
+    "StoredTracker",
+    "convert_tracker",
+    "load_initial",
+    "load_tracker",
+    "read_tracker",
+    "save_tracker",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTracker:
+    """Contents of a weights file: tensors by name, how to build the network, the file, and what a
+    user should know about it."""
+
+    state: Mapping[str, Tensor]
+    config: TrackerConfig
+    source: Path
+    notes: tuple[str, ...] = ()
+
+    def build(self) -> MixFormer:
+        """The network with these weights, in evaluation mode. Raises InputError if they differ."""
+        self._check_size()
+        model = build_tracker(self.config)
+        what = f"the tracker, from {self.source}"
+        report = load_state(model, self.state, what=what, min_matched=1.0)
+        if report.unexpected:
+            raise InputError(f"{report}; the file does not belong to its own configuration")
+        return model.eval()
+
+    def _check_size(self) -> None:
+        """A header from outside must not make us allocate what the file does not hold."""
+        try:
+            with torch.device("meta"):
+                described = build_tracker(self.config).state_dict()
+        except RuntimeError as error:
+            raise InputError(
+                f"{self.source}: its configuration cannot be built: {str(error)[:200]}"
+            ) from error
+        needed = sum(tensor.numel() for tensor in described.values())
+        held = sum(tensor.numel() for tensor in self.state.values())
+        if needed > 2 * held:
+            raise InputError(
+                f"{self.source}: its configuration describes a tracker of {needed:,} numbers, the "
+                f"file holds {held:,}"
+            )
+
+
+def load_tracker(path: str | Path) -> MixFormer:
+    """The network of a weights file, in evaluation mode; see `read_tracker`."""
+    return read_tracker(path).build()
+
+
+def read_tracker(path: str | Path) -> StoredTracker:
+    """Read a tracker from a file of ours, or from a MixFormer checkpoint (`.pth.tar`).
+
+    One of MixFormer's first training stage has no score head; nor has the tracker, then, and a note
+    says so. Raises InputError if the file is missing, damaged, for another task, or no tracker.
+    """
+    stored = _read_any(path, TASK)
+    if stored is None:
+        raise InputError(
+            f"{path}: no tracker: neither written by `stpn vot train` nor a MixFormer with CvT and "
+            "plain corner head"
+        )
+    return stored
+
+
+def save_tracker(path: str | Path, state: Mapping[str, Tensor], config: TrackerConfig) -> None:
+    """Write a tracker's state dict with what `load_tracker` needs to build it again."""
+    save_weights(path, state, tracker_metadata(config))
+
+
+def load_initial(
+    model: MixFormer, source: str | Path, architecture: str | None = None
+) -> LoadReport:
+    """Start a tracker from a file: a whole tracker, or the encoder alone (`load_backbone`).
+
+    A file without a prompt predictor or a score head leaves the model's own as they are, and the
+    report names them; those of the file that the model does not have are left out. Raises
+    InputError if the rest does not fit.
+    """
+    stored = _read_any(source, None) if Path(source).exists() else None
+    if stored is None:
+        return load_backbone(model.encoder, source, architecture=architecture)
+    parts = ("predictor.", "score_head.", "encoder.linear_downscale.")
+    absent = [part for part in parts if not any(key.startswith(part) for key in stored.state)]
+    what = f"the tracker, from {source}"
+    return load_state(model, stored.state, what=what, min_matched=1.0, optional=absent)
+
+
+def _read_any(path: str | Path, task: str | None) -> StoredTracker | None:
+    """A tracker of ours or a convertible one; None for other weights."""
+    checkpoint = read_checkpoint(path, task=task)
+    state, metadata = checkpoint.state, checkpoint.metadata
+    if metadata.get("format") != "stpn":
+        converted = convert_tracker(state, metadata)
+        if converted is None:
+            return None
+        state, metadata = converted
+    if metadata.get("task") != TASK or "config" not in metadata:
+        return None
+    try:
+        values, notes = json.loads(metadata["config"]), json.loads(metadata.get("notes", "[]"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: its header is damaged: {error}") from error
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise InputError(f"{path}: its header is damaged: notes are not a list of sentences")
+    config = read_dataclass(TrackerConfig, values, f"{path}: config")
+    return StoredTracker(state, config, Path(path), tuple(notes))
