@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
@@ -45,7 +46,10 @@ def read_bare_pickle(file: BinaryIO, size: int, where: str) -> object:
     bounded = _Bounded(file, size)
     machine = _Machine(_STEPS_FREE + size // _BYTES_PER_STEP)
     try:
-        found = machine.run(bounded)
+        with warnings.catch_warnings():
+            # pickletools decodes the argument of an instruction before it can be refused
+            warnings.simplefilter("ignore", DeprecationWarning)
+            found = machine.run(bounded)
         if bounded.left:
             raise Refused("there is more data after the end of its pickle")
     except Refused as refused:
