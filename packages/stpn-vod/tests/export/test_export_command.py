@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,18 @@ from stpn_vod.cli import main
 from stpn_vod.export import command as module
 from stpn_vod.model_file import TrainedDetector
 from stpn_vod.predict_config import PredictConfig
-from stpn_vod.runner import read_manifest
 
 from ..conftest import tiny_recipe
 
 
 @pytest.fixture
-def asked(
-    small: TrainedDetector, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> list[dict[str, Any]]:
+def asked(small: TrainedDetector, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the command would export."""
     calls: list[dict[str, Any]] = []
 
     def export(detector: TrainedDetector, out: Path, config: Any, real: Any) -> Any:
         calls.append({"out": out, "config": config, "real": real})
-        return read_manifest(folder)
+        return SimpleNamespace(files={})
 
     monkeypatch.setattr(module, "load_trained", lambda _: small)
     monkeypatch.setattr(module, "export", export)
@@ -38,6 +36,7 @@ def test_a_run_knows_how_it_was_evaluated_and_on_what(
     asked: list[dict[str, Any]], shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = tiny_recipe(shapes)
+    (tmp_path / "checkpoints").mkdir()
     (tmp_path / "config.json").write_text(to_json(recipe))
     command = ["export", str(tmp_path), "--out", str(tmp_path / "out"), "--count", "6"]
     assert main([*command, "--size", "64x96", "96x64", "--format", "onnx", "torch"]) == 0
@@ -61,9 +60,11 @@ def test_a_run_knows_how_it_was_evaluated_and_on_what(
 def test_without_data_the_check_is_on_random_frames_and_says_so(
     asked: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "checkpoints").mkdir()
     (tmp_path / "config.json").write_text(to_json(tiny_recipe(tmp_path / "gone")))
     assert main(["export", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
     assert asked[0]["real"] is None
+    assert asked[0]["config"].predict.short_side == 64
     assert "no real frames at hand" in capsys.readouterr().out
 
 
