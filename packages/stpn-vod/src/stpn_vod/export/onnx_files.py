@@ -1,6 +1,7 @@
 """Graphs as ONNX files that share one file of weights.
 
-Encoders of all sizes, with prompts and without, hold the same weights; each is written once.
+Encoders of all sizes, with prompts and without, hold the same weights. A tensor is written once; the
+exporter's constant folding transposes some in one graph and not in another, which makes them two.
 """
 
 from __future__ import annotations
