@@ -6,10 +6,25 @@ Names are imported when first used, so that `import stpn_vot` costs nothing.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Public name -> module of this package that holds it.
-_HOME: dict[str, str] = {}
+if TYPE_CHECKING:
+    from stpn_vot.build import build_tracker as build_tracker
+    from stpn_vot.build_config import TrackerConfig as TrackerConfig
+    from stpn_vot.mixformer import MixFormer as MixFormer
+    from stpn_vot.template_cache import TemplateCache as TemplateCache
+    from stpn_vot.weights import load_tracker as load_tracker
+    from stpn_vot.weights import save_tracker as save_tracker
+
+# Public name -> module of this package that holds it; keep it in step with the imports above.
+_HOME: dict[str, str] = {
+    "MixFormer": "mixformer",
+    "TemplateCache": "template_cache",
+    "TrackerConfig": "build_config",
+    "build_tracker": "build",
+    "load_tracker": "weights",
+    "save_tracker": "weights",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -91,23 +91,23 @@ def _axis(start: int, side: int, size: int, limit: int, *, parity: bool, free: b
     same but for rounding; OpenCV does so for rows and not for columns.
     """
     place = ((torch.arange(size, dtype=torch.float64) + 0.5) * (side / size) - 0.5).float()
-    first = place.floor()
-    part = place - first
+    before = place.floor()
+    part = place - before
     if not free:
-        part[(first < 0) | (first >= side - 1)] = 0
-    index = first.long()
+        part[(before < 0) | (before >= side - 1)] = 0
+    index = before.long()
     neighbours = [(index + step).clamp(0, side - 1) + start for step in (0, 1)]
     end = limit - 1 if parity and start + side >= limit else limit
     inside = [(at >= 0) & (at < end) for at in neighbours]
-    weights = [1 - part, part]
     padded = torch.zeros(size, dtype=torch.bool)
-    for here, weight in zip(inside, weights, strict=True):
+    for here, weight in zip(inside, (1 - part, part), strict=True):
         padded |= ~here & (weight > 0)
+    first, second = (at.clamp(0, limit - 1) for at in neighbours)
+    first_weight, second_weight = (
+        (weight * 2**WEIGHT_BITS).round().int() for weight in (1 - part, part)
+    )
     return _Axis(
-        *(at.clamp(0, limit - 1) for at in neighbours),
-        *((weight * 2**WEIGHT_BITS).round().int() for weight in weights),
-        *(here.int() for here in inside),
-        padded,
+        first, second, first_weight, second_weight, inside[0].int(), inside[1].int(), padded
     )
 
 
