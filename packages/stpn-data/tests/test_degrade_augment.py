@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from stpn_data.degrade import KINDS, Condition, random_degradation, sweep
+from stpn_data.degrade import KINDS, Condition, parse_condition, random_degradation, sweep
 from stpn_data.errors import DataError
 
 CLIP = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (8, 3, 40, 56), dtype=np.uint8))
@@ -83,3 +83,12 @@ def test_options_follow_their_frames() -> None:
     whole = condition(CLIP, "val/a", targets=targets)
     last = condition(CLIP[7], "val/a", start=7, targets=targets[7:])
     assert torch.equal(whole[7], last)
+
+
+def test_a_condition_is_read_from_a_command_line() -> None:
+    assert parse_condition("") is None
+    assert parse_condition("blur") == Condition("blur", 1.0)
+    assert parse_condition("noise:0.5") == Condition("noise", 0.5)
+    for text in ("fog", "blur:2", "blur:much", "blur:nan", ":1"):
+        with pytest.raises(DataError, match="expected KIND or KIND:SEVERITY"):
+            parse_condition(text)

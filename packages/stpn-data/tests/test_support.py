@@ -15,6 +15,7 @@ from stpn_data.support import (
     UniformPolicy,
     WindowPolicy,
     bilateral,
+    counted_policy,
     online,
     parse_policy,
     uniform,
@@ -142,3 +143,12 @@ def test_parse_policy() -> None:
         first = next(iter(inspect.signature(policy).parameters))
         with pytest.raises(DataError, match=f"{first} must be 1 or more, not 0"):
             parse_policy(name, **{first: 0})
+
+
+def test_a_policy_by_its_name_and_all_its_frames() -> None:
+    assert counted_policy("uniform", 5, 8) == UniformPolicy(5)
+    assert counted_policy("window", 14, 8) == WindowPolicy(7, 8)
+    assert counted_policy("window", 1, 2) == WindowPolicy(1, 2)
+    assert counted_policy("online", 3, 2) == OnlinePolicy(3, 2)
+    with pytest.raises(DataError, match="uniform, window, online"):
+        counted_policy("all", 1, 1)

@@ -35,8 +35,8 @@ def test_a_part_of_a_split_and_a_degradation(trained, painted, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--degrade", "fog"], "--degrade fog: expected"),
-        (["--degrade", "blur:2"], "--degrade blur:2"),
+        (["--degrade", "fog"], "fog: expected"),
+        (["--degrade", "blur:2"], "blur:2: expected"),
         (["--out", "no/where.json"], "there is no folder no"),
         (["--top", "0"], "top: must be 1 or more"),
         (["--split", "test"], "test"),

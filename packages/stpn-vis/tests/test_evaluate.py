@@ -9,8 +9,7 @@ import torch
 from stpn_core.errors import InputError
 from stpn_core.training import EvaluationStopped, World
 from stpn_data.readers import open_dataset
-from stpn_vis.config import EvalConfig
-from stpn_vis.evaluate import evaluate, policy_of, segment_all
+from stpn_vis.evaluate import evaluate, segment_all
 from stpn_vis.ground_truth import ground_truth
 from stpn_vis.rle import as_json
 from stpn_vis.severity import ap_by_severity
@@ -82,13 +81,6 @@ def test_nothing_annotated_is_no_number(segmenter, painted, tmp_path):
     index = open_dataset(tmp_path, "valid")
     with pytest.raises(InputError, match="nothing to compare"):
         evaluate(segmenter.model, index, tiny_recipe(painted).eval, ALONE)
-
-
-def test_policies_by_name():
-    assert policy_of(EvalConfig(policy="uniform", count=5)).count == 5
-    window = policy_of(EvalConfig(policy="window", count=14, stride=8))
-    assert (window.per_side, window.stride) == (7, 8)
-    assert policy_of(EvalConfig(policy="online", count=3, stride=2)).lookahead == 0
 
 
 def test_ap_of_the_frames_of_each_severity(painted):

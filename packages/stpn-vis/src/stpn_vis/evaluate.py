@@ -10,7 +10,7 @@ from tqdm import tqdm
 from stpn_core.training import Pace, Precision, World, autocast, gather_values
 from stpn_data.index import VideoIndex
 from stpn_data.sequence import EvalDegrade, evaluation_videos
-from stpn_data.support import OnlinePolicy, Policy, UniformPolicy, WindowPolicy
+from stpn_data.support import counted_policy
 from stpn_data.transforms import EvalResize
 from stpn_vis.config import EvalConfig
 from stpn_vis.ground_truth import ground_truth
@@ -86,7 +86,7 @@ def segment_all(
                 result = segment_video(
                     model,
                     video,
-                    policy_of(config),
+                    counted_policy(config.policy, config.count, config.stride),
                     batch_size=config.batch_size,
                     top=config.top,
                     on_frame=frame_done,
@@ -99,15 +99,6 @@ def segment_all(
     finally:
         model.train(was_training)
     return _tracks(index, gather_values(rows))
-
-
-def policy_of(config: EvalConfig) -> Policy:
-    """The support policy that `config` names; `window` takes half of `count` on each side."""
-    if config.policy == "uniform":
-        return UniformPolicy(config.count)
-    if config.policy == "window":
-        return WindowPolicy(max(1, config.count // 2), config.stride)
-    return OnlinePolicy(config.count, config.stride)
 
 
 def _tracks(index: VideoIndex, ranks: list[list[list[Any]]]) -> list[Track]:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from stpn_data.index import VideoIndex
 from stpn_data.sequence import evaluation_videos
+from stpn_data.support import counted_policy
 from stpn_data.transforms import EvalResize
 from stpn_vis.config import EvalConfig
-from stpn_vis.evaluate import policy_of
 from stpn_vis.full_size import full_size_logits
 from stpn_vis.ground_truth import ground_truth
 from stpn_vis.inference import predict_frames
@@ -49,7 +49,10 @@ def segment_frames(model: Segmenter, index: VideoIndex, config: EvalConfig) -> l
     found: list[Track] = []
     for video in evaluation_videos(index, EvalResize(config.short_side, config.long_side)):
         for frame, padded, predicted in predict_frames(
-            model, video, policy_of(config), config.batch_size
+            model,
+            video,
+            counted_policy(config.policy, config.count, config.stride),
+            config.batch_size,
         ):
             slots, labels, scores = best_slots(predicted.logits[0].cpu(), config.top)
             size = (frame.image.shape[1], frame.image.shape[2])

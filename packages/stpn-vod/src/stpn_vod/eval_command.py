@@ -10,6 +10,7 @@ from typing import Any
 from stpn_core.errors import InputError
 from stpn_core.runs import replace_file
 from stpn_core.training import init_distributed, requested_device, shut_down
+from stpn_data.degrade import parse_condition
 from stpn_data.index import VideoIndex
 from stpn_data.readers import open_dataset
 from stpn_vod.arguments import EvalArguments
@@ -26,7 +27,7 @@ SUMMARY = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
 def run(arguments: EvalArguments) -> int:
     """Evaluate, print a table, and write JSON if asked. All ranks of torchrun take part."""
     check_eval(arguments.eval)
-    degrade = _condition(arguments.degrade)
+    degrade = parse_condition(arguments.degrade)
     if arguments.out is not None and not arguments.out.parent.is_dir():
         raise InputError(f"--out {arguments.out}: there is no folder {arguments.out.parent}")
     world = init_distributed(requested_device(arguments.device), arguments.timeout)
@@ -95,22 +96,3 @@ def table(rows: dict[str, dict[str, float]]) -> str:
         )
         lines.append(f"{name:<{width}}" + "".join(cells))
     return "\n".join(lines)
-
-
-def _condition(text: str) -> Any:
-    """`motion_blur:0.7` -> the degradation to apply to every frame; None for an empty text."""
-    if not text:
-        return None
-    from stpn_data.degrade import KINDS, Condition
-
-    kind, _, amount = text.partition(":")
-    try:
-        severity = float(amount or 1)
-    except ValueError:
-        severity = -1.0
-    if kind not in KINDS or not 0 <= severity <= 1:
-        raise InputError(
-            f"--degrade {text}: expected KIND or KIND:SEVERITY with a severity from 0 to 1 and one "
-            f"of {', '.join(KINDS)}"
-        )
-    return Condition(kind, severity)

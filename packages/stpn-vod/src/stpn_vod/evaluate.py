@@ -13,7 +13,7 @@ from tqdm import tqdm
 from stpn_core.training import Pace, Precision, World, autocast, gather_values
 from stpn_data.index import VideoIndex
 from stpn_data.sequence import EvalDegrade, EvalFrame, EvalVideo, evaluation_videos
-from stpn_data.support import OnlinePolicy, Policy, UniformPolicy, WindowPolicy
+from stpn_data.support import counted_policy
 from stpn_data.transforms import EvalResize
 from stpn_vod.build import Detector
 from stpn_vod.coco_ap import FrameBoxes, coco_ap, concat_boxes
@@ -65,7 +65,7 @@ def detect_all(
         degrade=degrade,
         allow_missing=config.allow_missing,
     )
-    policy = policy_of(config)
+    policy = counted_policy(config.policy, config.count, config.stride)
     was_training = model.training
     model.eval()
     parts: list[FrameBoxes] = []
@@ -92,15 +92,6 @@ def detect_all(
     finally:
         model.train(was_training)
     return _gather(concat_boxes(parts))
-
-
-def policy_of(config: EvalConfig) -> Policy:
-    """The support policy that `config` names; `window` takes half of `count` on each side."""
-    if config.policy == "uniform":
-        return UniformPolicy(config.count)
-    if config.policy == "window":
-        return WindowPolicy(max(1, config.count // 2), config.stride)
-    return OnlinePolicy(config.count, config.stride)
 
 
 def frames_to_test(index: VideoIndex, every: int = 1) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from stpn_data.degrade.apply import KINDS, degrade
 from stpn_data.degrade.augment import RandomDegradation, random_degradation
 from stpn_data.degrade.codecs import compress
-from stpn_data.degrade.conditions import Condition, sweep
+from stpn_data.degrade.conditions import Condition, parse_condition, sweep
 from stpn_data.degrade.focus import defocus
 from stpn_data.degrade.motion import motion_blur, object_motion
 from stpn_data.degrade.occluders import occlude
@@ -30,6 +30,7 @@ __all__ = [
     "noise",
     "object_motion",
     "occlude",
+    "parse_condition",
     "random_degradation",
     "sweep",
 ]

@@ -60,6 +60,26 @@ class Condition:
         )
 
 
+def parse_condition(text: str) -> Condition | None:
+    """`blur:0.7`, or `blur` for severity 1, as a command line has it; None for an empty text.
+
+    Raises DataError for an unknown kind or a severity outside 0..1.
+    """
+    if not text:
+        return None
+    kind, _, amount = text.partition(":")
+    try:
+        severity = float(amount or 1)
+    except ValueError:
+        severity = -1.0
+    if kind not in KINDS or not 0 <= severity <= 1:
+        raise DataError(
+            f"{text}: expected KIND or KIND:SEVERITY with a severity from 0 to 1 and one of "
+            f"{', '.join(KINDS)}"
+        )
+    return Condition(kind, severity)
+
+
 def sweep(
     kinds: Sequence[str] = KINDS,
     severities: Sequence[float] = (0.25, 0.5, 0.75, 1.0),
