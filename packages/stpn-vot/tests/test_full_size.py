@@ -30,7 +30,7 @@ def drawn(salt: str, name: str, shape: list[int]) -> Tensor:
         z = 0.1 * z
     elif name == "score_branch.score_token":
         z = 0.7 * z
-    elif not name.startswith("input."):
+    else:  # images, too: the sums of the inputs say so
         factor = 6.0 if name.startswith("box_head.conv5_") else 1.0
         z = factor * 1.2 * z / np.sqrt(np.prod(shape[1:]))
     return torch.from_numpy(z.astype(np.float32))
@@ -46,6 +46,8 @@ def test_the_published_size_gives_the_original_s_numbers(golden, shared):
     assert torch.allclose(torch.tensor(sums).double(), tensors["out.check.weight_sums"], atol=1e-3)
     sides = {"template": 128, "online": 128, "search": 320}
     inputs = {k: drawn(facts["salt"], f"input.{k}", [1, 3, n, n]) for k, n in sides.items()}
+    totals = torch.tensor([float(image.double().sum()) for image in inputs.values()])
+    assert torch.allclose(totals.double(), tensors["out.check.input_sums"], atol=1e-3)
     converted = convert_tracker(state, {})
     assert converted is not None
     model = build_tracker(TrackerConfig(predictor=None)).eval()
