@@ -40,8 +40,9 @@ def generated(results: Results, setting: Setting) -> str:
     """Everything that follows from the result files."""
     sections = [
         f"### What has been run\n\n{_done(results)}",
-        "### AP50 by severity\n\nMean over seeds ± 95 % interval. Degraded: medium and severe "
-        f"together.\n\n{tables.by_severity(results)}\n\n![AP50 by severity](severity.png)",
+        "### AP50 by severity\n\nMean over seeds ± 95 % interval; rows with fewer seeds do not compare "
+        f"with the others here, only in the next table. Degraded: medium and severe together."
+        f"\n\n{tables.by_severity(results)}\n\n![AP50 by severity](severity.png)",
         "### Against the twin\n\nDifference of AP50, paired by seed; bold where the 95 % interval "
         f"excludes zero.\n\n{tables.gains_by_severity(results)}\n\n![Differences](gains.png)",
         "### By speed\n\nAP50 by MEGA's definition, which has speed groups. Degraded frames:\n\n"
@@ -63,7 +64,7 @@ def generated(results: Results, setting: Setting) -> str:
         "### Cost, and attention on the prompts\n\nProcessor time (wall time on a GPU); parameters in "
         "use at test. With P prompts beside 49 patches, indifferent attention would give the prompts "
         f"P / (P + 49): 14 % for 8.\n\n{tables.costs(results)}",
-        "### Learning curves\n\n![Learning curves](curves.png)",
+        "### Learning curves\n\nArms with every seed.\n\n![Learning curves](curves.png)",
         f"### Machine, versions, settings\n\n{_about(results, setting)}",
     ]
     return "\n\n".join(sections)

@@ -11,7 +11,7 @@ import matplotlib
 matplotlib.use("Agg")  # no screen is needed, and none may be there
 import matplotlib.pyplot as plt
 
-from study.arms import ARMS, MAIN, TIERS, TWIN
+from study.arms import ARMS, MAIN, TWIN
 from study.results import OWN, Results
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ SHOWN = ("clean", "mild", "medium", "severe")
 
 
 def severity(results: Results) -> Figure:
-    """AP50 over severity, arms of the first tiers."""
+    """AP50 over severity, of arms with every seed: means over other seeds are no match."""
     figure, axis = plt.subplots(figsize=(7.5, 4), layout="constrained")
-    arms = [arm for arm in results.arms if arm in (*TIERS[0], *TIERS[1][:3])]
+    arms = results.complete
     for place, arm in enumerate(arms):
         known = [
             (x, value.mean)
@@ -58,7 +58,7 @@ def gains(results: Results) -> Figure:
 
 def speed(results: Results) -> Figure:
     """Paired difference to the twin on degraded frames by speed."""
-    arms = [arm for arm in results.arms if arm in (*TIERS[0], *TIERS[1][:3]) and arm != TWIN][::-1]
+    arms = [arm for arm in results.complete if arm != TWIN][::-1]
     figure, axes = plt.subplots(
         1, 3, figsize=(10, 1 + 0.3 * len(arms)), sharey=True, sharex=True, layout="constrained"
     )
@@ -74,7 +74,7 @@ def speed(results: Results) -> Figure:
 def curves(results: Results) -> Figure:
     """While training: AP50 on degraded frames, detection loss, auxiliary loss; mean over seeds."""
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), layout="constrained")
-    arms = [arm for arm in results.arms if arm in (*TIERS[0], *TIERS[1])]
+    arms = results.complete
     for place, arm in enumerate(arms):
         colour = _colour(arm, place)
         look = {"color": colour, "lw": 2.2 if arm in (TWIN, MAIN) else 1.1}
@@ -98,7 +98,6 @@ def curves(results: Results) -> Figure:
 
 def ablations(results: Results) -> Figure:
     """Stride and number of support frames of the main arm's test, number of prompts."""
-    figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), sharey=True, layout="constrained")
     tests = results.tests(MAIN)
     seeds = results.seeds_with(MAIN, "none")
     strides = sorted([(int(t[2:]), MAIN, t) for t in tests if t[:2] == "S="] + [(8, MAIN, OWN)])
@@ -108,7 +107,9 @@ def ablations(results: Results) -> Figure:
         for arm in results.arms
         if arm == MAIN or arm.startswith("prompts_")
     )
-    named = (("S, frames apart", strides), ("K, frames on each side", counts), ("P", prompts))
+    named = [("S, frames apart", strides), ("K, frames on each side", counts)]
+    named += [("P", prompts)] * (len(prompts) > 1)
+    figure, axes = plt.subplots(1, len(named), figsize=(10, 3.2), sharey=True, layout="constrained")
     for axis, (label, cases) in zip(axes, named, strict=True):
         for name, colour in (("clean", TEAL), ("degraded", RED)):
             known = [

@@ -27,6 +27,11 @@ class Results:
         return [arm for tier in TIERS for arm in tier if self.records.get(arm)]
 
     @property
+    def complete(self) -> list[str]:
+        """Arms with every seed that the twin has."""
+        return [arm for arm in self.arms if set(self.seeds(arm)) >= set(self.seeds(TWIN))]
+
+    @property
     def missing(self) -> list[str]:
         """Arms without any result."""
         return [arm for arm in ARMS if not self.records.get(arm)]

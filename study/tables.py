@@ -57,12 +57,12 @@ def gains_by_severity(results: Results) -> str:
 def by_speed(results: Results, group: str) -> str:
     """AP50 by speed and the difference to the twin; group: "speed" or "degraded speed"."""
     rows = [
-        [ARMS[arm].title]
+        [ARMS[arm].title, str(len(results.seeds(arm)))]
         + [absolute(results.absolute(arm, group, name)) for name in SPEEDS]
         + [gain(None if arm == TWIN else results.gain(arm, group, name)) for name in SPEEDS]
         for arm in results.arms
     ]
-    return markdown(["arm", *SPEEDS, *(f"{name} − twin" for name in SPEEDS)], rows)
+    return markdown(["arm", "seeds", *SPEEDS, *(f"{name} − twin" for name in SPEEDS)], rows)
 
 
 def whose_support(results: Results) -> str:
@@ -76,6 +76,7 @@ def whose_support(results: Results) -> str:
         rows.append(
             [
                 ARMS[arm].title,
+                str(len(results.seeds(arm))),
                 absolute(own),
                 absolute(other),
                 gain(results.gain(arm, "severity", "degraded", base=arm, base_test="other class")),
@@ -83,7 +84,7 @@ def whose_support(results: Results) -> str:
                 gain(results.gain(arm, "severity", "clean", test="other class")),
             ]
         )
-    head = ["arm", "own support", "another class's", "own − another's",
+    head = ["arm", "seeds", "own support", "another class's", "own − another's",
             "another's − twin", "another's − twin, clean frames"]  # fmt: skip
     return markdown(head, rows)
 
