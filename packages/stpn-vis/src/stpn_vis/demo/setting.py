@@ -13,10 +13,10 @@ from stpn_vis.recipes import synthetic
 SIDE = 112  # pixels: 28 x 28 tokens, a whole number of attention windows at every stage
 DATA = (
     "--layout", "youtube_vis", "--videos", "80", "--val-videos", "20", "--frames", "16",
-    "--size", f"{SIDE}x{SIDE}", "--classes", "4", "--objects", "2-3", "--look-alikes", "0.5",
+    "--size", f"{SIDE}x{SIDE}", "--classes", "4", "--objects", "2-2", "--look-alikes", "0.5",
     "--kinds", "blur,defocus,occlusion",
 )  # fmt: skip
-START_STEPS, STEPS = 500, 300
+START_STEPS, STEPS = 500, 350
 
 
 def demo_data(folder: Path, arguments: DemoArguments) -> Path:
@@ -37,7 +37,7 @@ def demo_recipe(data: Path, start: Path, arguments: DemoArguments) -> Recipe:
         data=dataclasses.replace(
             recipe.data, root=str(data), short_sides=(SIDE,), long_side=SIDE, val_split="", draws=4
         ),
-        optim=dataclasses.replace(recipe.optim, steps=arguments.steps or STEPS),
+        optim=dataclasses.replace(recipe.optim, lr=1e-3, steps=arguments.steps or STEPS),
         eval=dataclasses.replace(recipe.eval, short_side=SIDE, long_side=SIDE),
         run=dataclasses.replace(recipe.run, seed=arguments.seed),
     )
