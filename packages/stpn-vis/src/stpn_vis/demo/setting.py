@@ -37,7 +37,7 @@ def demo_recipe(data: Path, start: Path, arguments: DemoArguments) -> Recipe:
         data=dataclasses.replace(
             recipe.data, root=str(data), short_sides=(SIDE,), long_side=SIDE, val_split="", draws=4
         ),
-        optim=dataclasses.replace(recipe.optim, steps=arguments.steps or STEPS),
+        optim=dataclasses.replace(recipe.optim, lr=1e-3, steps=arguments.steps or STEPS),
         eval=dataclasses.replace(recipe.eval, short_side=SIDE, long_side=SIDE),
         run=dataclasses.replace(recipe.run, seed=arguments.seed),
     )
