@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from stpn_core.errors import InputError
+from stpn_vot.predict_config import PredictConfig
 
 
 @dataclass(frozen=True)
@@ -22,3 +25,29 @@ class EvalArguments:
     """Also a line for each sequence."""
     out: Path | None = None
     """Write the numbers there as JSON, too."""
+
+
+@dataclass(frozen=True)
+class PredictArguments:
+    """Follow targets through a video."""
+
+    input: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="INPUT")]]
+    """Video file, folder of frames, or a quoted pattern such as 'walk/*.jpg'."""
+    weights: Path
+    """Weights file or run directory; MixFormer's own checkpoints will do, too."""
+    out: Path
+    """Folder for tracks.jsonl and annotated.mp4."""
+    box: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="X,Y,W,H")]
+    """A target on the first frame, in pixels; give it once for each target."""
+    device: str = "auto"
+    """`auto` takes CUDA where there is one."""
+    config: Annotated[PredictConfig, tyro.conf.arg(name="")] = field(default_factory=PredictConfig)
+
+
+def read_box(text: str) -> tuple[float, float, float, float]:
+    """x, y, w, h from `--box`. Raises InputError if these are not four numbers."""
+    try:
+        x, y, w, h = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"--box {text}: wants four numbers x,y,w,h, in pixels") from error
+    return (x, y, w, h)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from stpn_core.command import Verb, parse_flags, run_verb
@@ -23,4 +24,27 @@ def evaluate(argv: Sequence[str]) -> int:
     return run(arguments)
 
 
-VERBS: dict[str, Verb] = {"eval": evaluate}
+def predict(argv: Sequence[str]) -> int:
+    """Follow targets: `stpn vot predict INPUT --box x,y,w,h --weights W --out DIR`."""
+    from stpn_vot.arguments import PredictArguments, read_box
+
+    arguments = parse_flags(PredictArguments, argv, "stpn vot predict")
+    boxes = [read_box(text) for text in arguments.box]
+
+    from stpn_core.training import choose_device
+    from stpn_vot.model_file import load_trained
+    from stpn_vot.predict import predict as run
+
+    tracker = load_trained(arguments.weights, choose_device(arguments.device))
+    for note in tracker.notes:
+        print(f"note: {note}", file=sys.stderr)
+    summary = run(tracker, arguments.input, boxes, arguments.out, arguments.config)
+    for problem in summary.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    state = "stopped early" if summary.exit_code else f"video {summary.status}"
+    lost = f", {summary.lost} lost at the end" if summary.lost else ""
+    print(f"{summary.frames} frames ({state}), {summary.targets} targets{lost} -> {arguments.out}")
+    return summary.exit_code
+
+
+VERBS: dict[str, Verb] = {"eval": evaluate, "predict": predict}
