@@ -200,6 +200,8 @@ def test_a_tracker_without_score_head_gives_boxes():
     [
         ((0, 0, 0, 10), "greater than 0"),
         ((0, 0, 10, -1), "greater than 0"),
+        ((0, 0, 1e-200, 1e-200), "greater than 0"),
+        ((0, 0, 1e200, 10), "ten times"),
         ((math.nan, 0, 10, 10), "finite"),
         ((0, 0, math.inf, 10), "finite"),
         ((88, 0, 10, 10), "outside"),

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from stpn_vot.build import build_tracker as build_tracker
     from stpn_vot.build_config import TrackerConfig as TrackerConfig
     from stpn_vot.mixformer import MixFormer as MixFormer
+    from stpn_vot.model_file import TrainedTracker as TrainedTracker
+    from stpn_vot.model_file import load_trained as load_trained
     from stpn_vot.template_cache import TemplateCache as TemplateCache
+    from stpn_vot.tracker import TrackResult as TrackResult
+    from stpn_vot.tracker import TrackState as TrackState
+    from stpn_vot.tracker import start_tracking as start_tracking
+    from stpn_vot.tracker import track as track
+    from stpn_vot.tracker import track_together as track_together
+    from stpn_vot.tracking_config import TrackingConfig as TrackingConfig
     from stpn_vot.weights import load_tracker as load_tracker
     from stpn_vot.weights import save_tracker as save_tracker
 
@@ -20,10 +28,18 @@ if TYPE_CHECKING:
 _HOME: dict[str, str] = {
     "MixFormer": "mixformer",
     "TemplateCache": "template_cache",
+    "TrackResult": "tracker",
+    "TrackState": "tracker",
     "TrackerConfig": "build_config",
+    "TrackingConfig": "tracking_config",
+    "TrainedTracker": "model_file",
     "build_tracker": "build",
     "load_tracker": "weights",
+    "load_trained": "model_file",
     "save_tracker": "weights",
+    "start_tracking": "tracker",
+    "track": "tracker",
+    "track_together": "tracker",
 }
 
 

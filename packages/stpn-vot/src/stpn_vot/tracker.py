@@ -130,8 +130,10 @@ def check_box(box: Box, height: int, width: int) -> Box:
     said = f"box x, y, w, h = {x:g}, {y:g}, {w:g}, {h:g}"
     if not all(map(math.isfinite, (x, y, w, h))):
         raise InputError(f"{said}: every number must be finite")
-    if w <= 0 or h <= 0:
+    if w <= 0 or h <= 0 or w * h == 0:  # so little that nothing is left of the area
         raise InputError(f"{said}: width and height must be greater than 0")
+    if w > 10 * width or h > 10 * height:
+        raise InputError(f"{said}: more than ten times the frame of {width} x {height} pixels")
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise InputError(f"{said}: outside the frame of {width} x {height} pixels")
     return (x, y, w, h)
