@@ -131,7 +131,7 @@ class FileDecoder:
         if frame.is_corrupt:
             self._problem("a frame is damaged")
         try:
-            return _upright(frame.to_ndarray(format="rgb24"), frame)
+            return _upright(frame.to_ndarray(format="rgb24", threads=1), frame)
         except (FFmpegError, ValueError) as error:
             self._problem(f"a frame cannot be converted to RGB: {_reason(error)}")
             return None

@@ -75,7 +75,8 @@ def _encode(path: Path, frames: Iterable[Frame], fps: float, codec: str) -> int:
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             even = np.ascontiguousarray(pixels[:height, :width])
             frame = av.VideoFrame.from_ndarray(even, format="rgb24")
-            frame = frame.reformat(stream.width, stream.height, format="yuv420p")
+            # one thread: a pool of them would not survive a fork, and PyAV may share it between frames
+            frame = frame.reformat(stream.width, stream.height, format="yuv420p", threads=1)
             frame.pts = count
             container.mux(stream.encode(frame))
             count += 1
