@@ -156,13 +156,22 @@ def test_a_clip_that_is_too_long_is_refused_before_it_is_sent(page, client, tmp_
     assert client.json("GET", "/api/jobs") == []
 
 
+def clicked(selector: str) -> str:
+    """Whether the button was there to be clicked: a line of the list is drawn anew as its state
+    changes."""
+    return (
+        f"(() => {{ const found = document.querySelector('{selector}'); found?.click(); "
+        "return found !== null; })()"
+    )
+
+
 def test_cancel_and_remove(page, client, clip):
     page.evaluate("document.querySelector('#settings').short_side.value = 600")
     page.choose_file("#file", clip)
     page.until(f"{STATE} !== ''")
-    page.evaluate("document.querySelector('#clips button[aria-label^=Cancel]').click()")
+    page.until(clicked("#clips button[aria-label^=Cancel]"))
     page.until(f"{STATE}.startsWith('cancelled')")
-    page.evaluate("document.querySelector('#clips button[aria-label^=Remove]').click()")
+    page.until(clicked("#clips button[aria-label^=Remove]"))
     page.until("document.querySelectorAll('#clips li').length === 0")
     page.until(
         "!document.querySelector('#empty').hidden && document.querySelector('#stage').hidden"
