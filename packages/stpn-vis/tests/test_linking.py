@@ -73,7 +73,6 @@ def test_not_a_number_is_an_error_and_not_an_assignment():
 
 
 def test_scipy_gives_the_assignment_that_lap_gives(monkeypatch):
-    pytest.importorskip("lap")
     cost = np.random.default_rng(0).random((60, 60))
     by_lap = assign(cost)
     real = builtins.__import__
