@@ -41,6 +41,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, client: Client) -> Browser:
     """The page without any clip."""
+    browser.open(
+        "about:blank"
+    )  # the page before would complain about pictures that are deleted now
     for job in client.json("GET", "/api/jobs"):
         client.json("DELETE", f"/api/jobs/{job['number']}")
     browser.events.clear()
