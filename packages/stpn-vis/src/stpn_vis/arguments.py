@@ -122,7 +122,7 @@ class DemoArguments:
     """Folder for the data, both runs and report.html."""
     seed: int = 0
     steps: int = 0
-    """Training steps of each; 0 for the recipe's, which take a few minutes on two slow cores."""
+    """Training steps of each; 0 for the demo's own."""
     severity: float = 0.0
     """Severity of the degraded frames, up to 1; 0 for the demo's own."""
 

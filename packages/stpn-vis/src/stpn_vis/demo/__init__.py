@@ -1,4 +1,4 @@
-"""`stpn vis demo`: from nothing to a report, on a CPU, in minutes.
+"""`stpn vis demo`: from nothing to a report, on a CPU.
 
 Synthesises videos of objects that look alike, cross and are occluded, trains STPN and its matched
 prompt-free twin from the same start, evaluates both by severity, and writes one HTML page.
