@@ -6,7 +6,7 @@ A video is never split: its prompts and memory belong to one process.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -121,6 +121,18 @@ class EvalVideo:
             return t
         there = sorted(set(range(len(self))) - set(missing))
         return min(there, key=lambda other: abs(other - t), default=t)
+
+
+def frame_batches(frames: Iterable[EvalFrame], size: int) -> Iterator[list[EvalFrame]]:
+    """Runs of up to `size` frames of one shape, in order."""
+    batch: list[EvalFrame] = []
+    for frame in frames:
+        if batch and (len(batch) == size or frame.image.shape != batch[0].image.shape):
+            yield batch
+            batch = []
+        batch.append(frame)
+    if batch:
+        yield batch
 
 
 def evaluation_videos(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stpn_core.errors import NumericsError
 from stpn_core.prompt_batch import stack_prompts
-from stpn_data.sequence import EvalFrame, EvalVideo
+from stpn_data.sequence import EvalFrame, EvalVideo, frame_batches
 from stpn_data.support import Policy
 from stpn_vis.full_size import full_size_logits
 from stpn_vis.linking import LinkState, best_slots, link
@@ -101,7 +101,7 @@ def predict_frames(
     """Each frame with the padded size (H, W) the network saw and its predictions, batch size 1."""
     source = VideoPrompts(model, video)
     prompted = model.stpn.predictor is not None
-    for frames in _batches(video.frames(), batch_size):
+    for frames in frame_batches(video.frames(), batch_size):
         size = (frames[0].image.shape[1], frames[0].image.shape[2])
         images = torch.stack([to_network(model, frame.image) for frame in frames])
         rows = [
@@ -146,15 +146,3 @@ def _require_finite(logits: Tensor, masks: Tensor, name: str) -> None:
             f"{name}: predictions hold NaN or infinity: the weights are damaged, or the precision is "
             "too low for them; try --precision fp32"
         )
-
-
-def _batches(frames: Iterator[EvalFrame], size: int) -> Iterator[list[EvalFrame]]:
-    """Runs of up to `size` frames of one shape."""
-    batch: list[EvalFrame] = []
-    for frame in frames:
-        if batch and (len(batch) == size or frame.image.shape != batch[0].image.shape):
-            yield batch
-            batch = []
-        batch.append(frame)
-    if batch:
-        yield batch

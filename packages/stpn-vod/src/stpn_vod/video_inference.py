@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stpn_core.encoder import Prompts
 from stpn_core.prompt_batch import stack_prompts
-from stpn_data.sequence import EvalFrame, EvalVideo
+from stpn_data.sequence import EvalFrame, EvalVideo, frame_batches
 from stpn_data.support import Policy
 from stpn_data.transforms import cover
 from stpn_vod.build import Detector
@@ -93,7 +93,7 @@ def detect_sequence(
     cache = SupportCache(model, video)
     selsa = isinstance(model, SelsaDetector)
     chosen = (f for f in video.frames(every) if f.annotated or not only_annotated)
-    for frames in _batches(chosen, batch_size):
+    for frames in frame_batches(chosen, batch_size):
         size = frames[0].image.shape[1], frames[0].image.shape[2]
         images = torch.stack([to_network(model, frame.image) for frame in frames])
         prompts: list[Prompts | None] = []
@@ -111,15 +111,3 @@ def detect_sequence(
             found = model.detect(features, sizes)
         for frame, detections in zip(frames, found, strict=True):
             yield frame, detections.rescale(frame.scale, frame.original_size).to("cpu")
-
-
-def _batches(frames: Iterator[EvalFrame], size: int) -> Iterator[list[EvalFrame]]:
-    """Runs of up to `size` frames of one shape."""
-    batch: list[EvalFrame] = []
-    for frame in frames:
-        if batch and (len(batch) == size or frame.image.shape != batch[0].image.shape):
-            yield batch
-            batch = []
-        batch.append(frame)
-    if batch:
-        yield batch
