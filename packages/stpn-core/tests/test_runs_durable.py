@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from stpn_core.errors import StpnError
-from stpn_core.runs import RunDir, load_checkpoint, replace_file, save_checkpoint
+from stpn_core.errors import InputError, StpnError
+from stpn_core.runs import RunDir, load_checkpoint, replace_file, save_checkpoint, unfinished_file
 from stpn_core.runs.durable import temporary_names
 
 from .faults import failing, fork, wait
@@ -231,3 +231,12 @@ def test_a_full_disk_is_a_clean_failure(tmp_path: Path) -> None:
     if code == unsupported:
         pytest.skip("this machine lets no ordinary user mount a tmpfs")
     assert code == 0
+
+
+def test_an_unfinished_file_has_a_folder_and_a_name_of_its_own(tmp_path):
+    path = unfinished_file(tmp_path / "a" / "b", "lines")
+    assert path.parent.is_dir()
+    assert path.name == f".lines.{os.getpid()}.partial"
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(InputError, match="taken"):
+        unfinished_file(tmp_path / "taken", "lines")

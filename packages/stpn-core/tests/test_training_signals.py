@@ -5,11 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 
 import pytest
 
-from stpn_core.training import StopFlag, ignore_signals, kill_daemons
+from stpn_core.training import StopFlag, ignore_signals, kill_daemons, listening
 
 from .faults import Counter, fork, until, wait
 
@@ -66,3 +67,18 @@ def test_entering_makes_sure_that_daemons_are_killed_at_exit(
     with StopFlag():
         pass
     assert registered == [kill_daemons]
+
+
+def test_away_from_the_main_thread_nobody_listens():
+    stop, entered = StopFlag(), []
+
+    def work() -> None:
+        with listening(stop) as found:
+            entered.append(found)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert entered == [None]
+    with listening(stop) as found:
+        assert found is stop

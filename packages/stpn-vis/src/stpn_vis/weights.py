@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from stpn_core.errors import InputError
 from stpn_core.settings import read_dataclass
-from stpn_core.weights import LoadReport, load_backbone, load_state, read_checkpoint, save_weights
+from stpn_core.weights import (
+    LoadReport,
+    build_stored,
+    load_backbone,
+    load_state,
+    read_checkpoint,
+    save_weights,
+)
 from stpn_vis.build import build_segmenter
 from stpn_vis.build_config import SegmenterConfig
 from stpn_vis.class_rows import rows_from_coco
@@ -48,30 +54,9 @@ class StoredSegmenter:
 
     def build(self) -> Segmenter:
         """The segmenter with these weights, in evaluation mode. Raises InputError if they differ."""
-        self._check_size()
-        model = build_segmenter(self.config)
-        what = f"the segmenter, from {self.source}"
-        report = load_state(model, self.state, what=what, min_matched=1.0)
-        if report.unexpected:
-            raise InputError(f"{report}; the file does not belong to its own configuration")
-        return model.eval()
-
-    def _check_size(self) -> None:
-        """A header from outside must not make us allocate what the file does not hold."""
-        try:
-            with torch.device("meta"):
-                described = build_segmenter(self.config).state_dict()
-        except RuntimeError as error:
-            raise InputError(
-                f"{self.source}: its configuration cannot be built: {str(error)[:200]}"
-            ) from error
-        needed = sum(tensor.numel() for tensor in described.values())
-        held = sum(tensor.numel() for tensor in self.state.values())
-        if needed > 2 * held:
-            raise InputError(
-                f"{self.source}: its configuration describes a segmenter of {needed:,} numbers, "
-                f"the file holds {held:,}"
-            )
+        return build_stored(
+            lambda: build_segmenter(self.config), self.state, kind="segmenter", source=self.source
+        )
 
 
 def load_segmenter(path: str | Path) -> Segmenter:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from stpn_core.errors import InputError, StpnError
-from stpn_core.training import StopFlag
+from stpn_core.runs import unfinished_file
+from stpn_core.training import StopFlag, listening
 from stpn_data.support import UniformPolicy, counted_policy
 from stpn_data.transforms import EvalResize
 from stpn_data.video import VideoSource, open_video
@@ -73,8 +72,8 @@ def predict(
     check_predict(config)
     out = Path(out)
     stop = StopFlag()
-    with open_video(source) as video, _listening(stop):
-        partial = _new_file(out)
+    with open_video(source) as video, listening(stop):
+        partial = unfinished_file(out, "detections")
         try:
             with open(partial, "w", encoding="utf-8") as lines:
                 found = _detect(detector, video, config, stop.__bool__)
@@ -145,18 +144,3 @@ def _write_video(
 ) -> int:
     frames = (draw_detections(r.frame.image, r.found, detector.classes, r.ids) for r in results)
     return write_video(path, frames, fps)
-
-
-def _new_file(out: Path) -> Path:
-    """A name in `out`, which is made, for what may not be finished."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out}: {error.strerror or error}") from error
-    return out / f".detections.{os.getpid()}.partial"
-
-
-def _listening(stop: StopFlag) -> AbstractContextManager[object]:
-    """Signals arrive in the main thread only; elsewhere nobody can listen."""
-    main = threading.current_thread() is threading.main_thread()
-    return stop if main else nullcontext()

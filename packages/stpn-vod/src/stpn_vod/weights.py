@@ -11,12 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from stpn_core.errors import InputError
 from stpn_core.settings import read_dataclass
-from stpn_core.weights import LoadReport, load_backbone, load_state, read_checkpoint, save_weights
+from stpn_core.weights import (
+    LoadReport,
+    build_stored,
+    load_backbone,
+    load_state,
+    read_checkpoint,
+    save_weights,
+)
 from stpn_vod.build import Detector, build_detector
 from stpn_vod.build_config import DetectorConfig
 from stpn_vod.conversion import TASK, convert_detector, detector_metadata
@@ -46,30 +52,9 @@ class StoredDetector:
 
     def build(self) -> Detector:
         """The detector with these weights, in evaluation mode. Raises InputError if they differ."""
-        self._check_size()
-        model = build_detector(self.config)
-        what = f"the detector, from {self.source}"
-        report = load_state(model, self.state, what=what, min_matched=1.0)
-        if report.unexpected:
-            raise InputError(f"{report}; the file does not belong to its own configuration")
-        return model.eval()
-
-    def _check_size(self) -> None:
-        """A header from outside must not make us allocate what the file does not hold."""
-        try:
-            with torch.device("meta"):
-                described = build_detector(self.config).state_dict()
-        except RuntimeError as error:
-            raise InputError(
-                f"{self.source}: its configuration cannot be built: {str(error)[:200]}"
-            ) from error
-        needed = sum(tensor.numel() for tensor in described.values())
-        held = sum(tensor.numel() for tensor in self.state.values())
-        if needed > 2 * held:
-            raise InputError(
-                f"{self.source}: its configuration describes a detector of {needed:,} numbers, "
-                f"the file holds {held:,}"
-            )
+        return build_stored(
+            lambda: build_detector(self.config), self.state, kind="detector", source=self.source
+        )
 
 
 def load_detector(path: str | Path) -> Detector:

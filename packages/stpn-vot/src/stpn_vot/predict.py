@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,7 +13,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from stpn_core.errors import InputError, StpnError
-from stpn_core.training import StopFlag, autocast
+from stpn_core.runs import unfinished_file
+from stpn_core.training import StopFlag, autocast, listening
 from stpn_data.video import VideoFrame, open_video
 from stpn_data.video_reading import Stopped, expected_frames, taken
 from stpn_data.video_write import write_video
@@ -88,10 +87,10 @@ def predict(
     config = config or PredictConfig()
     out = Path(out)
     stop = StopFlag()
-    with open_video(source) as video, _listening(stop):
+    with open_video(source) as video, listening(stop):
         frames = taken(video, config.max_frames, stop.__bool__)
         results = track_frames(tracker, frames, boxes, config)
-        partial = _new_file(out)
+        partial = unfinished_file(out, "tracks")
         last: list[FrameTracks] = []
         try:
             with open(partial, "w", encoding="utf-8") as lines:
@@ -180,18 +179,3 @@ def _noted(
 def _drawn(results: Iterable[FrameTracks]) -> Iterator[Tensor]:
     for result in results:
         yield draw_targets(result.frame.image, result.targets)
-
-
-def _new_file(out: Path) -> Path:
-    """A name in `out`, which is made, for what may not be finished."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out}: {error.strerror or error}") from error
-    return out / f".tracks.{os.getpid()}.partial"
-
-
-def _listening(stop: StopFlag) -> AbstractContextManager[object]:
-    """Signals arrive in the main thread only; elsewhere nobody can listen."""
-    main = threading.current_thread() is threading.main_thread()
-    return stop if main else nullcontext()

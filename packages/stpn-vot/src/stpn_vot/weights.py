@@ -11,12 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from stpn_core.errors import InputError
 from stpn_core.settings import read_dataclass
-from stpn_core.weights import LoadReport, load_backbone, load_state, read_checkpoint, save_weights
+from stpn_core.weights import (
+    LoadReport,
+    build_stored,
+    load_backbone,
+    load_state,
+    read_checkpoint,
+    save_weights,
+)
 from stpn_vot.build import build_tracker
 from stpn_vot.build_config import TrackerConfig
 from stpn_vot.conversion import TASK, convert_tracker, tracker_metadata
@@ -44,30 +50,9 @@ class StoredTracker:
 
     def build(self) -> MixFormer:
         """The network with these weights, in evaluation mode. Raises InputError if they differ."""
-        self._check_size()
-        model = build_tracker(self.config)
-        what = f"the tracker, from {self.source}"
-        report = load_state(model, self.state, what=what, min_matched=1.0)
-        if report.unexpected:
-            raise InputError(f"{report}; the file does not belong to its own configuration")
-        return model.eval()
-
-    def _check_size(self) -> None:
-        """A header from outside must not make us allocate what the file does not hold."""
-        try:
-            with torch.device("meta"):
-                described = build_tracker(self.config).state_dict()
-        except RuntimeError as error:
-            raise InputError(
-                f"{self.source}: its configuration cannot be built: {str(error)[:200]}"
-            ) from error
-        needed = sum(tensor.numel() for tensor in described.values())
-        held = sum(tensor.numel() for tensor in self.state.values())
-        if needed > 2 * held:
-            raise InputError(
-                f"{self.source}: its configuration describes a tracker of {needed:,} numbers, the "
-                f"file holds {held:,}"
-            )
+        return build_stored(
+            lambda: build_tracker(self.config), self.state, kind="tracker", source=self.source
+        )
 
 
 def load_tracker(path: str | Path) -> MixFormer:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         save_checkpoint,
     )
     from stpn_core.runs.config import load_config, save_config
-    from stpn_core.runs.durable import replace_file
+    from stpn_core.runs.durable import replace_file, unfinished_file
     from stpn_core.runs.manifest import CheckpointDamaged, verify
     from stpn_core.runs.resume import resume_from
     from stpn_core.runs.run_dir import RunDir
@@ -43,6 +43,7 @@ _HOMES = {
     "read_best": "best",
     "record_best": "best",
     "replace_file": "durable",
+    "unfinished_file": "durable",
     "resume_from": "resume",
     "save_checkpoint": "checkpoint",
     "save_config": "config",
@@ -65,6 +66,7 @@ __all__ = [
     "resume_from",
     "save_checkpoint",
     "save_config",
+    "unfinished_file",
     "verify",
     "weights_file",
 ]

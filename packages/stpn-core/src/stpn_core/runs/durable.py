@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from stpn_core.errors import StpnError
+from stpn_core.errors import InputError, StpnError
 
 TEMPORARY = ".tmp-"
 """Prefix of names that promise nothing: whatever bears it after a crash may be deleted."""
@@ -98,6 +98,18 @@ def replace_file(path: Path, data: bytes) -> None:
         if isinstance(error, OSError):
             raise StpnError(f"cannot write {path}: {error.strerror or error}") from error
         raise
+
+
+def unfinished_file(out: Path, name: str) -> Path:
+    """A name in the folder `out`, which is made, for what may not be finished.
+
+    Raises InputError if the folder cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: {error.strerror or error}") from error
+    return out / f".{name}.{os.getpid()}.partial"
 
 
 def remove_tree(path: Path) -> None:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from stpn_core.training.progress import Progress
     from stpn_core.training.rng import capture_rng, restore_rng, seed_everything
     from stpn_core.training.schedule import warmup_step_schedule
-    from stpn_core.training.signals import StopFlag, ignore_signals, kill_daemons
+    from stpn_core.training.signals import StopFlag, ignore_signals, kill_daemons, listening
     from stpn_core.training.state import (
         Training,
         check_same_run,
@@ -87,7 +87,7 @@ _HOMES = {
     "progress": ("Progress",),
     "rng": ("capture_rng", "restore_rng", "seed_everything"),
     "schedule": ("warmup_step_schedule",),
-    "signals": ("StopFlag", "ignore_signals", "kill_daemons"),
+    "signals": ("StopFlag", "ignore_signals", "kill_daemons", "listening"),
     "state": (
         "Training",
         "check_same_run",
@@ -126,6 +126,7 @@ __all__ = [
     "is_due",
     "is_main",
     "kill_daemons",
+    "listening",
     "logged_scores",
     "mean_over_ranks",
     "memory_errors",

@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+from contextlib import AbstractContextManager, nullcontext
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -67,6 +69,12 @@ class StopFlag:
             f"\n{self.signal.name}: stopping after this step (kill -9 {os.getpid()} is safe)\n"
         )
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, message.encode())
+
+
+def listening(stop: StopFlag) -> AbstractContextManager[object]:
+    """`stop`, where it can listen: signals arrive in the main thread only, elsewhere nobody does."""
+    main = threading.current_thread() is threading.main_thread()
+    return stop if main else nullcontext()
 
 
 def ignore_signals(worker: int = 0) -> None:

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from stpn_core.weights.load import LoadReport as LoadReport
     from stpn_core.weights.load import load_state as load_state
     from stpn_core.weights.save import save_weights as save_weights
+    from stpn_core.weights.stored_model import build_stored as build_stored
 
 _HOME = {
     "Checkpoint": "checkpoint",
     "Conversion": "conversion",
     "LoadReport": "load",
+    "build_stored": "stored_model",
     "convert_checkpoint": "conversion",
     "convert_encoder": "conversion",
     "load_backbone": "backbone",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stpn_core.errors import InputError, StpnError
+from stpn_core.runs import unfinished_file
 from stpn_data.support import UniformPolicy, parse_policy, uniform
 from stpn_data.video_write import write_video
 from stpn_vod.draw_pixels import detection_rows, draw_rows
@@ -100,11 +101,7 @@ def predict(
     config = config or PredictConfig()
     out = Path(out)
     video = FrameSource(source)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out}: {error.strerror or error}") from error
-    partial = out / f".detections.{os.getpid()}.partial"
+    partial = unfinished_file(out, "detections")
     with _Stop() as stop:
         try:
             with open(partial, "w", encoding="utf-8") as lines:
