@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from stpn_data.errors import DataError
 from stpn_data.masks import Masks, join_masks, masks_of
 
-OCCLUDED = 1  # bits of `flags`
+OCCLUDED = 1  # bits of `flags`; 4 (CROWD), 8 and 16 (OCCLUSION) are those of `masks`
 GENERATED = 2
+ABSENT = 32  # tracking: the box is stated, but the target is not to be seen in this frame
 
 
 class Boxes(NamedTuple):
@@ -30,7 +31,7 @@ class Boxes(NamedTuple):
     boxes: NDArray[np.float32]  # (n,4) x1, y1, x2, y2
     labels: NDArray[np.int16]  # (n,) position in `classes`
     tracks: NDArray[np.int32]  # (n,) identity within the video, -1 if none is given
-    flags: NDArray[np.uint8]  # (n,) OCCLUDED | GENERATED | CROWD | OCCLUSION (see `masks`)
+    flags: NDArray[np.uint8]  # (n,) OCCLUDED | GENERATED | ABSENT | those of `masks`
 
 
 @dataclass(frozen=True, eq=False)
