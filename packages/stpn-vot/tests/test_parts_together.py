@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stpn_vot.box_geometry import Box, clip_box, cxcywh_of_corners, map_back
-from stpn_vot.crops import cut
+from stpn_data.tracking.crops import Box, cut
+from stpn_vot.box_geometry import clip_box, cxcywh_of_corners, map_back
 from stpn_vot.template_schedule import UpdateRule, after_frame, first_templates
 
 from .networks import golden_tracker

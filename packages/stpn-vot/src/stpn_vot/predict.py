@@ -15,10 +15,10 @@ from tqdm import tqdm
 from stpn_core.errors import InputError, StpnError
 from stpn_core.runs import unfinished_file
 from stpn_core.training import StopFlag, autocast, listening
+from stpn_data.tracking.crops import Box
 from stpn_data.video import VideoFrame, open_video
 from stpn_data.video_reading import Stopped, expected_frames, taken
 from stpn_data.video_write import write_video
-from stpn_vot.box_geometry import Box
 from stpn_vot.draw import draw_targets
 from stpn_vot.model_file import TrainedTracker
 from stpn_vot.predict_config import PredictConfig, check_predict

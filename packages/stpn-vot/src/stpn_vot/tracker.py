@@ -17,8 +17,8 @@ from torch import Tensor
 
 from stpn_core.errors import InputError, NumericsError
 from stpn_data.batch import normalise
-from stpn_vot.box_geometry import Box, clip_box, cxcywh_of_corners, map_back
-from stpn_vot.crops import cut
+from stpn_data.tracking.crops import Box, cut
+from stpn_vot.box_geometry import clip_box, cxcywh_of_corners, map_back
 from stpn_vot.mixformer import Located, MixFormer
 from stpn_vot.search_region import SearchRegion, search_region
 from stpn_vot.support_memory import SupportMemory, join_prompts, remember

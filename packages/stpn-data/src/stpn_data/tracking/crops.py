@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from stpn_core.errors import InputError
-from stpn_vot.box_geometry import Box
+from stpn_data.errors import DataError
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""x, y, w, h in pixels of the image, (x, y) the upper left corner, continuous coordinates."""
 
 WEIGHT_BITS = 11  # of OpenCV's bilinear weights
 
@@ -46,10 +49,10 @@ class _Axis:
 def crop_side(box: Box, factor: float) -> int:
     """Side in image pixels of a crop of `factor` times the box's root area.
 
-    Raises InputError for a box without area, or one that is not finite.
+    Raises DataError for a box without area, or one that is not finite.
     """
     if not all(map(math.isfinite, box)) or min(box[2:]) <= 0:
-        raise InputError(f"cannot cut around the box x, y, w, h = {box}: it has no area")
+        raise DataError(f"cannot cut around the box x, y, w, h = {box}: it has no area")
     return math.ceil(math.sqrt(box[2] * box[3]) * factor)
 
 
@@ -57,11 +60,11 @@ def cut(image: Tensor, box: Box, factor: float, size: int, *, parity: bool = Tru
     """The square around a box, `factor` times its root area wide, resized to `size` pixels.
 
     image: (3, H, W) uint8. parity: where a crop reaches the image's right or lower edge, the
-    image's last pixels there count as outside, as in the original. Raises InputError for a box
+    image's last pixels there count as outside, as in the original. Raises DataError for a box
     without area.
     """
     if image.ndim != 3 or image.dtype != torch.uint8:
-        raise InputError(f"image must be (3, H, W) uint8, got {tuple(image.shape)} {image.dtype}")
+        raise DataError(f"image must be (3, H, W) uint8, got {tuple(image.shape)} {image.dtype}")
     side = crop_side(box, factor)
     height, width = image.shape[1:]
     start = [round(box[i] + 0.5 * box[2 + i] - 0.5 * side) for i in (0, 1)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stpn_core.errors import InputError
-from stpn_vot.crops import crop_side, cut
+from stpn_data.errors import DataError
+from stpn_data.tracking.crops import crop_side, cut
 
 
 def test_crops_are_the_original_s(golden):
@@ -54,10 +54,10 @@ def test_a_huge_crop_costs_what_it_shows():
 
 @pytest.mark.parametrize("box", [(1, 1, 0, 5), (1, 1, -4, 5), (float("nan"), 1, 4, 5)])
 def test_a_box_without_area_is_refused(box):
-    with pytest.raises(InputError, match="no area"):
+    with pytest.raises(DataError, match="no area"):
         cut(torch.zeros(3, 9, 9, dtype=torch.uint8), box, 2.0, 16)
 
 
 def test_an_image_of_another_kind_is_refused():
-    with pytest.raises(InputError, match="uint8"):
+    with pytest.raises(DataError, match="uint8"):
         cut(torch.zeros(3, 9, 9), (1, 1, 4, 5), 2.0, 16)

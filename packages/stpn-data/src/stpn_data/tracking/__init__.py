@@ -1,0 +1,1 @@
+"""Clips to train a tracker: templates, a search crop and support crops of one target."""
