@@ -19,6 +19,7 @@ from stpn_vis.start import (
     open_videos,
     starting_model,
     training_clips,
+    training_videos,
     validation_index,
     with_classes_of,
 )
@@ -61,6 +62,25 @@ def test_videos_and_frames_without_an_object_are_clips_too(recipe, index):
     drawn = [clips[epoch, 0] for epoch in range(30)]
     assert {clip.name for clip in drawn} == {f"v1/{t:05d}" for t in range(6)}
     assert {len(clip.labels) for clip in drawn} == {0, 1, 2}
+
+
+def test_objects_that_stand_for_a_group_are_not_trained_on(recipe, painted, tmp_path):
+    root = tmp_path / "crowds"
+    shutil.copytree(painted, root)
+    content = json.loads((root / "train.json").read_text())
+    for row in content["annotations"]:
+        row["iscrowd"] = int(row["category_id"] == 2)
+    (root / "train.json").write_text(json.dumps(content))
+    recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, root=str(root)))
+
+    def labels(index):
+        clips = training_clips(index, recipe)
+        found = [clips[epoch, position] for epoch in range(4) for position in range(len(clips))]
+        shown = {int(label) for clip in found for label in clip.support_labels}
+        return {int(label) for clip in found for label in clip.labels}, shown
+
+    assert labels(open_videos(root, "train")) == ({0, 1}, {0, 1})
+    assert labels(training_videos(recipe)) == ({0}, {0})
 
 
 def test_the_file_of_a_run_and_its_class_layer(recipe, trained):

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from stpn_data.sequence import shard_videos as shard_videos
     from stpn_data.shots import shot_changed as shot_changed
     from stpn_data.subset import select_videos as select_videos
+    from stpn_data.subset import without_crowds as without_crowds
     from stpn_data.support import OnlinePolicy as OnlinePolicy
     from stpn_data.support import UniformPolicy as UniformPolicy
     from stpn_data.support import WindowPolicy as WindowPolicy
@@ -81,6 +82,7 @@ _HOME = {
     "VID_WNIDS": "classes",
     "hold_out": "holdout",
     "select_videos": "subset",
+    "without_crowds": "subset",
     "decode_image": "image",
     "image_size": "image_header",
     "VideoFrame": "video",

@@ -1,4 +1,4 @@
-"""Some of the videos of an index, as an index."""
+"""Some of the videos, or of the objects, of an index, as an index."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stpn_data.index import VideoIndex
-from stpn_data.masks import Masks, pick_counts
+from stpn_data.masks import CROWD, Masks, pick_counts
 
 
 def select_videos(index: VideoIndex, videos: Sequence[int] | NDArray[np.int64]) -> VideoIndex:
@@ -37,6 +37,33 @@ def select_videos(index: VideoIndex, videos: Sequence[int] | NDArray[np.int64]) 
         flags=index.flags[boxes],
         keys=keys[keys >= 0],
         masks=None if index.masks is None else _select_masks(index.masks, chosen, boxes),
+    )
+
+
+def without_crowds(index: VideoIndex) -> VideoIndex:
+    """The index without objects that stand for a group (`iscrowd`): one query cannot answer for
+    them, so segmenters are not trained on them (Mask2Former's and MinVIS's data mappers).
+
+    Frames, key frames and videos stay; a frame of crowds alone is one without objects.
+    """
+    kept = np.flatnonzero(index.flags & CROWD == 0)
+    if len(kept) == len(index.flags):
+        return index
+    masks = index.masks
+    if masks is not None:
+        counts, start = pick_counts(masks, kept)
+        instances = masks.instances[masks.instances[:, 3] == 0]
+        masks = replace(
+            masks, counts=counts, start=start, areas=masks.areas[kept], instances=instances
+        )
+    return replace(
+        index,
+        box_start=np.searchsorted(kept, index.box_start).astype(np.int64),
+        boxes=index.boxes[kept],
+        labels=index.labels[kept],
+        tracks=index.tracks[kept],
+        flags=index.flags[kept],
+        masks=masks,
     )
 
 

@@ -15,6 +15,7 @@ from stpn_data.clips import ClipDataset
 from stpn_data.errors import DataError
 from stpn_data.index import VideoIndex, require_present
 from stpn_data.readers import open_dataset
+from stpn_data.subset import without_crowds
 from stpn_data.transforms import TrainTransform
 from stpn_vis.build import build_segmenter
 from stpn_vis.config import Format, Recipe
@@ -32,6 +33,12 @@ def open_videos(root: str | Path, split: str, format: Format = "auto") -> VideoI
     if index.masks is None:
         raise InputError(f"{index.source}: has no instance masks; YouTube-VIS layout is needed")
     return index
+
+
+def training_videos(recipe: Recipe) -> VideoIndex:
+    """The videos to train on, without objects that stand for a group; errors as `open_videos`."""
+    data = recipe.data
+    return without_crowds(open_videos(data.root, data.train_split, data.format))
 
 
 def validation_index(recipe: Recipe, classes: Sequence[str]) -> VideoIndex | None:
