@@ -13,8 +13,11 @@ from stpn_data.synthesize.path import SPEEDS
 from stpn_data.synthesize.pattern import PATTERNS
 
 SMALLEST, LARGEST = 64, 4096  # sides of a frame
-MOST_OBJECTS = {"imagenet_vid": 2, "youtube_vis": 6}  # in a video, by layout
-USUAL_OBJECTS = {"imagenet_vid": (1, 1), "youtube_vis": (2, 4)}
+MOST_OBJECTS = {"imagenet_vid": 2, "youtube_vis": 6, "got10k": 6}  # in a video, by layout
+USUAL_OBJECTS = {"imagenet_vid": (1, 1), "youtube_vis": (2, 4), "got10k": (2, 4)}
+USUAL_KINDS = ("blur", "defocus", "occlusion")
+TRACKING_KINDS = (*USUAL_KINDS, "noise", "low_light")
+TRACKING_SPEEDS = ("medium", "fast")  # a slow target is followed by a box that never moves
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Arguments:
     size: tuple[int, int] = (128, 128)  # width, height
     num_classes: int = 6
     severity: tuple[float, float] = (0.3, 1.0)  # lowest and highest of a spoiled frame
-    kinds: tuple[str, ...] = ("blur", "defocus", "occlusion")
+    kinds: tuple[str, ...] = USUAL_KINDS
     fraction_degraded: float = 0.5
     burst: float = 2.0  # mean length in frames of a stretch that is spoiled or clean as a whole
     objects: tuple[int, int] = (1, 1)  # fewest and most per video
@@ -36,13 +39,13 @@ class Arguments:
     quality: int = 92  # of the JPEG files
     seed: int = 0
     layout: str = "imagenet_vid"
-    look_alikes: float = 0.5  # youtube_vis: chance that an object looks like an earlier one
+    look_alikes: float = 0.5  # chance that an object looks like an earlier one, or like the target
 
     def __post_init__(self) -> None:
         low, high = self.severity
         fewest, most = self.objects
         limit = MOST_OBJECTS.get(self.layout, 1)
-        instances = self.layout == "youtube_vis"
+        boxes = self.layout == "imagenet_vid"
         checks = (
             (self.videos >= 0, "--videos", "0 or more"),
             (self.val_videos >= 0, "--val-videos", "0 or more"),
@@ -58,7 +61,7 @@ class Arguments:
             (self.layout in MOST_OBJECTS, "--layout", ", ".join(MOST_OBJECTS)),
             (1 <= fewest <= most <= limit, "--objects", f"1 to {limit}, or a range as 1-2"),
             (0 <= self.look_alikes <= 1, "--look-alikes", "0 to 1"),
-            (not (self.mixed and instances), "--mixed", "the layout imagenet_vid: here all are"),
+            (boxes or not self.mixed, "--mixed", "the layout imagenet_vid: here all are"),
             (bool(self.speeds) and set(self.speeds) <= set(SPEEDS), "--speeds", ", ".join(SPEEDS)),
             (1 <= self.quality <= 100, "--quality", "1 to 100"),
             (0 <= self.seed < 2**63, "--seed", "0 or more"),
@@ -88,8 +91,8 @@ def parse(argv: Sequence[str]) -> Request:
     default = Arguments()
     parser = argparse.ArgumentParser(
         prog="stpn data synthesize",
-        description="Write degraded moving-object videos in the layout of ImageNet VID (boxes) or of "
-        "YouTube-VIS (instance masks).",
+        description="Write degraded moving-object videos in the layout of ImageNet VID (boxes), of "
+        "YouTube-VIS (instance masks) or of GOT-10k (one target to follow).",
     )
     add = parser.add_argument
     add("out", type=Path, metavar="OUT", help="new or empty folder")
@@ -108,7 +111,11 @@ def parse(argv: Sequence[str]) -> Request:
         metavar="S",
         help="of the spoiled frames: one number or a range to draw from, 0 clean to 1 (0.3-1)",
     )
-    add("--kinds", type=_names, default=default.kinds, help=f"of {','.join(KINDS)}")
+    add(
+        "--kinds",
+        type=_names,
+        help=f"of {','.join(KINDS)} ({','.join(USUAL_KINDS)}; for got10k noise and low_light, too)",
+    )
     add(
         "--fraction-degraded",
         type=float,
@@ -127,23 +134,29 @@ def parse(argv: Sequence[str]) -> Request:
         "--objects",
         type=_count,
         metavar="N",
-        help="per video: 1, 2 or 1-2 (1); with instance masks up to 6 (2-4)",
+        help="per video: 1, 2 or 1-2 (1); other layouts up to 6 (2-4), for got10k with the target",
     )
     add(
         "--look-alikes",
         type=float,
         default=default.look_alikes,
         metavar="P",
-        help="with instance masks: chance that an object looks like an earlier one (%(default)s)",
+        help="chance that an object looks like an earlier one (youtube_vis), or like the target but "
+        "for its texture (got10k; %(default)s)",
     )
     add("--mixed", action="store_true", help="objects of a video differ in class")
-    add("--speeds", type=_names, default=default.speeds, help=f"of {','.join(SPEEDS)}")
+    add("--speeds", type=_names, help=f"of {','.join(SPEEDS)} (all; for got10k medium and fast)")
     add("--quality", type=int, default=default.quality, help="of the JPEG files (%(default)s)")
     add("--seed", type=int, default=default.seed, help="(%(default)s)")
     add("--workers", type=int, default=0, help="processes; 0 takes one per core, at most 8")
     add("--overwrite", action="store_true", help="replace synthetic data that OUT holds")
     got = parser.parse_args(list(argv))
     got.objects = got.objects or USUAL_OBJECTS[got.layout]
+    tracking = got.layout == "got10k"
+    if got.kinds is None:
+        got.kinds = TRACKING_KINDS if tracking else USUAL_KINDS
+    if got.speeds is None:
+        got.speeds = TRACKING_SPEEDS if tracking else SPEEDS
     fields = {name: getattr(got, name) for name in vars(default) if name != "num_classes"}
     if got.workers < 0:
         raise DataError("--workers: expected 0 or more")

@@ -16,6 +16,7 @@ CONTRAST = 0.36  # standard deviation of the pattern as a share of the colour
 PERIODS = 5.0  # of the pattern across the object
 
 Box = tuple[float, float, float, float]  # outer edges: x1, y1, x2, y2
+NOWHERE: Box = (0.0, 0.0, 0.0, 0.0)
 Layer = NDArray[np.float32]  # (4,H,W) red, green, blue times coverage, and coverage 0..1
 
 
@@ -89,6 +90,8 @@ def draw(body: Body, pose: Pose, label: str | None, height: int, width: int) -> 
     reach = 1.5 * pose.radius * max(stretch, 1 / stretch) + 2  # corners and lobes included
     left, right = _between(pose.x - reach, pose.x + reach, width)
     top, bottom = _between(pose.y - reach, pose.y + reach, height)
+    if left == right or top == bottom:  # beyond the border
+        return Drawing(np.zeros((4, height, width), np.float32), NOWHERE, NOWHERE)
     x = np.arange(left, right, dtype=np.float32)[None, :] + np.float32(0.5 - pose.x)
     y = np.arange(top, bottom, dtype=np.float32)[:, None] + np.float32(0.5 - pose.y)
     along, across = _turned(x, y, pose.angle)
@@ -129,7 +132,7 @@ def _bounds(mask: NDArray[np.bool_], corner: tuple[int, int]) -> Box:
     """Outer edges of the pixels in `mask`, whose first pixel is `corner`; zeros where none is."""
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     if len(columns) == 0:
-        return (0.0, 0.0, 0.0, 0.0)
+        return NOWHERE
     x, y = corner
     return (
         float(x + columns[0]),

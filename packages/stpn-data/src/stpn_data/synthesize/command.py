@@ -10,42 +10,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-import numpy as np
-
 from stpn_data.errors import DataError, WorkerDied
 from stpn_data.synthesize.arguments import Arguments, parse
-from stpn_data.synthesize.instances import draw_instances
-from stpn_data.synthesize.layout import make_folders, write_frame, write_lists
-from stpn_data.synthesize.path import motion_iou
-from stpn_data.synthesize.record import VideoRecord, write_record
-from stpn_data.synthesize.render import render
-from stpn_data.synthesize.scene import Scene, draw_scene
+from stpn_data.synthesize.got10k_files import write_got10k_list
+from stpn_data.synthesize.layout import write_lists
+from stpn_data.synthesize.record import write_record
 from stpn_data.synthesize.staging import staged
-from stpn_data.synthesize.vis_files import (
-    ObjectLists,
-    Objects,
-    write_vis_frame,
-    write_vis_json,
-)
+from stpn_data.synthesize.videos import SPLITS, Job, Written, write_video
+from stpn_data.synthesize.vis_files import write_vis_json
 
-SPLITS = {"imagenet_vid": ("train", "val"), "youtube_vis": ("train", "valid")}
 MOST_WORKERS = 8
 STOPPED = 143  # exit code after SIGTERM
-
-
-@dataclass(frozen=True)
-class Job:
-    split: int  # 0 train, 1 validation
-    number: int
-    name: str  # of the split in this layout
-
-    @property
-    def video(self) -> str:
-        return f"{self.name}/synthetic_{self.name}_{self.number:08d}"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -94,9 +72,8 @@ def synthesize(
     Returns `out` as a path. Raises DataError if `out` cannot be used or written, WorkerDied if a
     process was killed.
     """
-    names = SPLITS[arguments.layout]
-    jobs = [Job(0, n, names[0]) for n in range(arguments.videos)]
-    jobs += [Job(1, n, names[1]) for n in range(arguments.val_videos)]
+    jobs = [Job(0, n, arguments.layout) for n in range(arguments.videos)]
+    jobs += [Job(1, n, arguments.layout) for n in range(arguments.val_videos)]
     out = Path(out)
     with staged(out, overwrite) as stage:
         try:
@@ -106,60 +83,6 @@ def synthesize(
         except OSError as error:
             raise DataError(f"{out}: writing failed, nothing was kept: {error}") from error
     return out
-
-
-@dataclass(frozen=True)
-class Written:
-    """What is to be said of a video whose frames are on the disk."""
-
-    record: VideoRecord
-    objects: Objects  # youtube_vis: its annotations; imagenet_vid has files of its own for them
-
-
-def write_video(stage: Path, arguments: Arguments, job: Job) -> Written:
-    """Draw and write one video; depends on nothing but its arguments."""
-    instances = arguments.layout == "youtube_vis"
-    classes = arguments.classes
-    number, place = divmod(job.number, len(classes))
-    scene = (draw_instances if instances else draw_scene)(arguments, job.split, number)
-    labels = _labels(scene, classes, scene.order[place], arguments.mixed)
-    width, height = arguments.size
-    objects, boxes = ObjectLists(labels if instances else []), []
-    images = stage / job.name / "JPEGImages"
-    name = job.video.rpartition("/")[2]
-    if instances:
-        (images / name).mkdir(parents=True)
-    else:
-        make_folders(stage, job.video)
-    for t, frame in enumerate(render(scene, tuple(labels), height, width)):
-        if instances:
-            write_vis_frame(images, name, t, frame, arguments.quality)
-            objects.add(frame)
-        else:
-            write_frame(stage, job.video, t, frame, labels, arguments.quality)
-        boxes.append(frame.boxes)
-    tracks = np.stack(boxes, axis=1).astype(np.float64)
-    tracks[..., 2:] += 1  # they name the last column and row
-    record = VideoRecord(
-        name=job.video,
-        scene=number,
-        speed=scene.speed,
-        kind=[spoil.kind for spoil in scene.schedule],
-        severity=[spoil.severity for spoil in scene.schedule],
-        classes=labels,
-        motion_iou=[[round(float(value), 4) for value in motion_iou(track)] for track in tracks],
-    )
-    return Written(record, objects.entries)
-
-
-def _labels(scene: Scene, classes: Sequence[str], first: int, mixed: bool) -> list[str]:
-    """Class of each object, where that of the first is `first`."""
-    if scene.offsets:
-        return [classes[(first + offset) % len(classes)] for offset in scene.offsets]
-    labels = [classes[first]] * len(scene.objects)
-    if mixed and len(labels) > 1:
-        labels[1] = classes[(first + scene.other) % len(classes)]
-    return labels
 
 
 def _write_lists(
@@ -176,7 +99,9 @@ def _write_lists(
             for job, video in zip(jobs, written, strict=True)
             if job.split == split
         ]
-        if videos:
+        if videos and arguments.layout == "got10k":
+            write_got10k_list(stage / split_name, [name for name, _ in videos])
+        elif videos:
             path = stage / f"{split_name}.json"
             write_vis_json(path, videos, arguments.frames, arguments.size, arguments.classes)
 

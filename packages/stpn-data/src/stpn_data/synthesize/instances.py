@@ -52,7 +52,7 @@ def draw_instances(arguments: Arguments, split: int, number: int) -> Scene:
         objects.append(Mover(body, poses))
         offsets.append(offset if n else 0)  # classes are balanced by the first object
         sizes.append(size)
-        shown.append(_shown(rng, arguments.frames) if n else (0, arguments.frames))
+        shown.append(shown_span(rng, arguments.frames) if n else (0, arguments.frames))
     return replace(scene, objects=objects, offsets=tuple(offsets), shown=tuple(shown))
 
 
@@ -66,7 +66,7 @@ def _crossing(paths: list[list[Pose]], other: list[Pose]) -> list[Pose]:
     return max(paths, key=value)
 
 
-def _shown(rng: np.random.Generator, frames: int) -> tuple[int, int]:
+def shown_span(rng: np.random.Generator, frames: int) -> tuple[int, int]:
     """First frame of an object and the one after its last."""
     late, early = rng.random(2) < COMES_OR_GOES
     half = max(1, frames // 2)

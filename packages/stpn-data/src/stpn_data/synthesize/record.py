@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from stpn_data.errors import DataError
 from stpn_data.synthesize.arguments import Arguments
+from stpn_data.synthesize.got10k_files import frame_stem
 
 FILE = "synthetic.json"
 FORMAT = "stpn-synthetic"
@@ -26,12 +27,12 @@ Bin = Literal["clean", "mild", "medium", "severe"]
 class VideoRecord:
     """One video. Lists have one entry per frame."""
 
-    name: str  # "val/synthetic_val_00000000"
+    name: str  # "val/synthetic_val_00000000"; got10k: "val/GOT-10k_Val_000001"
     scene: int  # videos of a split with the same scene differ in their patterns only
     speed: str  # slow, medium or fast: what was asked for
     kind: list[str]  # "clean" or the kind of degradation
     severity: list[float]
-    classes: list[str]  # of each object, in order of trackid
+    classes: list[str]  # of each object, in order of trackid; got10k: of the target alone
     motion_iou: list[list[float]]  # of each object: one value per frame, 4 decimals
 
 
@@ -55,18 +56,26 @@ def severity_of(root: str | Path) -> dict[str, tuple[str, float]]:
     Args:
         root: the folder that `stpn data synthesize` wrote.
 
-    Returns frame name ("val/synthetic_val_00000007/000012") -> (kind, severity), where a clean
-    frame has ("clean", 0.0). Raises DataError if `root` holds no readable `synthetic.json`.
+    Returns frame name ("val/synthetic_val_00000007/000012", in the layout got10k
+    "val/GOT-10k_Val_000007/00000013") -> (kind, severity), where a clean frame has ("clean", 0.0).
+    Raises DataError if `root` holds no readable `synthetic.json`.
     """
+    layout, videos = _read(root)
+    stem = frame_stem if layout == "got10k" else "{:06d}".format
     return {
-        f"{video.name}/{frame:06d}": (kind, severity)
-        for video in read_record(root)
+        f"{video.name}/{stem(frame)}": (kind, severity)
+        for video in videos
         for frame, (kind, severity) in enumerate(zip(video.kind, video.severity, strict=True))
     }
 
 
 def read_record(root: str | Path) -> list[VideoRecord]:
     """The videos of `synthetic.json`, training first. Raises DataError if it cannot be used."""
+    return _read(root)[1]
+
+
+def _read(root: str | Path) -> tuple[str, list[VideoRecord]]:
+    """Layout and videos."""
     path = Path(root) / FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -91,7 +100,8 @@ def read_record(root: str | Path) -> list[VideoRecord]:
                 severity_bin(severity)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: damaged: {error}") from None
-    return videos
+    arguments = content.get("arguments")
+    return arguments.get("layout", "") if isinstance(arguments, dict) else "", videos
 
 
 def write_record(root: Path, arguments: Arguments, videos: list[VideoRecord]) -> None:
