@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+Resampling = Literal["antialias", "cv2"]
+"""How frames are resized: filtered where they shrink, or as OpenCV's INTER_LINEAR does."""
+
 
 def fit(size: tuple[int, int], short: int, long: int) -> tuple[int, int]:
     """Largest (h, w) with the ratio of `size`, short side <= short and long side <= long.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from stpn_data.fit import Resampling as Resampling
 from stpn_vod.link_config import LinkConfig
 
-Resampling = Literal["antialias", "cv2"]
 PolicyName = Literal["uniform", "window", "online"]
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from stpn_core.errors import InputError
+from stpn_data.arrays.frames import FrameSource
 from stpn_data.support import OnlinePolicy, Policy, UniformPolicy, WindowPolicy
 from stpn_data.transforms import EvalResize
 from stpn_data.video import open_video
 from stpn_vod.model_file import TrainedDetector
 from stpn_vod.runner import detect_frames, open_exported
-from stpn_vod.runner.frames import FrameSource
 from stpn_vod.runner.stream import DetectionStream
 from stpn_vod.stream import detect_frames as torch_detect_frames
 

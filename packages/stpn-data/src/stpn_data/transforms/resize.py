@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch.nn.functional as F
 from torch import Tensor
 
+from stpn_data.fit import Resampling as Resampling
 from stpn_data.fit import fit as fit
-
-Resampling = Literal["antialias", "cv2"]
 
 
 def resize(images: Tensor, size: tuple[int, int], resampling: Resampling = "antialias") -> Tensor:

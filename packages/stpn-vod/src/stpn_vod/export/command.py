@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from stpn_core.command import read_text
 from stpn_core.errors import InputError
 from stpn_core.settings import from_json
+from stpn_data.arrays.frames import FrameSource
+from stpn_data.arrays.resize import resize
 from stpn_data.batch import MEAN, STD
 from stpn_data.errors import DataError
 from stpn_data.image_pixels import decode_pixels
@@ -25,8 +27,6 @@ from stpn_vod.export.check import Sample
 from stpn_vod.export.write import ExportConfig, Frames, Size, export
 from stpn_vod.model_file import load_trained
 from stpn_vod.predict_config import PredictConfig
-from stpn_vod.runner.frames import FrameSource
-from stpn_vod.runner.resize import resize
 
 _REAL = 3
 """Real frames that an export is checked on, a few frames apart."""

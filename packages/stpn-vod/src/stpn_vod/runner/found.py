@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stpn_vod.runner.frames import Frame
+from stpn_data.arrays.frames import Frame
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 from stpn_core.errors import InputError, StpnError
 from stpn_core.runs import unfinished_file
+from stpn_data.arrays.frames import Frame, FrameSource
 from stpn_data.support import UniformPolicy, parse_policy, uniform
 from stpn_data.video_write import write_video
 from stpn_vod.draw_pixels import detection_rows, draw_rows
 from stpn_vod.predict_config import PredictConfig
 from stpn_vod.records import as_record
 from stpn_vod.runner.found import FrameResult
-from stpn_vod.runner.frames import Frame, FrameSource
 from stpn_vod.runner.manifest import Manifest
 from stpn_vod.runner.model import ExportedModel
 from stpn_vod.runner.stream import detect_frames

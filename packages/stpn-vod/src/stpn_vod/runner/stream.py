@@ -13,15 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stpn_data.arrays.frames import Frame
+from stpn_data.arrays.resize import resize
+from stpn_data.arrays.shots import shot_changed
 from stpn_data.fit import fit
 from stpn_data.support import Policy, UniformPolicy
 from stpn_vod.predict_config import Resampling
 from stpn_vod.runner.found import FrameResult
-from stpn_vod.runner.frames import Frame
 from stpn_vod.runner.manifest import Graphs
 from stpn_vod.runner.model import Array, ExportedModel
-from stpn_vod.runner.resize import resize
-from stpn_vod.runner.shots import shot_changed
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stpn_data.arrays.shots import shot_changed
 from stpn_vod.link_config import LinkConfig
 from stpn_vod.runner.found import FrameResult
-from stpn_vod.runner.shots import shot_changed
 from stpn_vod.tracks.linking import link_boxes, start_tracks
 
 

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stpn_data.arrays.resize import resize
+from stpn_data.fit import Resampling
 from stpn_data.transforms import resize as torch_resize
-from stpn_vod.predict_config import Resampling
-from stpn_vod.runner.resize import resize
 
 side = st.integers(1, 200)
 

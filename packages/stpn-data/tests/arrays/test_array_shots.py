@@ -5,9 +5,14 @@ import pytest
 import torch
 
 from stpn_data import shots as reference
-from stpn_vod.runner import shots
+from stpn_data.arrays import shots
 
-from .export_tiny import frame
+
+def frame(seed: int, shift: int = 0) -> np.ndarray:
+    """uint8 (80, 120, 3): coloured blocks that move."""
+    generator = np.random.default_rng(seed)
+    blocks = generator.integers(0, 256, (10, 15, 3)).astype(np.uint8)
+    return np.roll(blocks.repeat(8, 0).repeat(8, 1), shift, 1)
 
 
 @pytest.mark.parametrize("step", [0, 1, 8, 60])

@@ -7,12 +7,17 @@ import pytest
 import torch
 from PIL import Image
 
+from stpn_data.arrays.frames import FrameSource
 from stpn_data.errors import DataError
 from stpn_data.video import open_video
 from stpn_data.video_write import write_video
-from stpn_vod.runner.frames import FrameSource
 
-from .export_tiny import frame
+
+def frame(seed: int, shift: int = 0) -> np.ndarray:
+    """uint8 (80, 120, 3): coloured blocks that move."""
+    generator = np.random.default_rng(seed)
+    blocks = generator.integers(0, 256, (10, 15, 3)).astype(np.uint8)
+    return np.roll(blocks.repeat(8, 0).repeat(8, 1), shift, 1)
 
 
 def assert_same(path: Path | str) -> None:

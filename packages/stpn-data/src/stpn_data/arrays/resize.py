@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from stpn_vod.predict_config import Resampling
+from stpn_data.fit import Resampling
 
 _MOST_BITS = 22
 
