@@ -160,7 +160,7 @@ def as_tracked(target: Target, way: Followed) -> Tracked:
     """For the metrics: an index tells visible from not, so the cover is all or nothing."""
     return Tracked(
         target.truth,
-        target.visible * 8.0,
+        np.where(target.visible, 8.0, 0.0),
         way.boxes[None],
         way.size,
         way.seconds[:, None],
