@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from stpn_core.command import Verb, list_recipes, read_text, run_verb, show_notes
 from stpn_core.errors import InputError
+from stpn_core.hub.verbs import hub_verbs
 from stpn_core.settings import from_json, to_json
 
 
@@ -140,6 +141,7 @@ VERBS: dict[str, Verb] = {
     "predict": predict,
     "submit": submit,
     "export-weights": export_weights,
+    **hub_verbs("vis"),
     "demo": demo,
     "recipes": recipes,
 }

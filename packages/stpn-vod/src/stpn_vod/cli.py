@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from stpn_core.command import Verb, list_recipes, read_text, run_verb, show_notes
 from stpn_core.errors import InputError
+from stpn_core.hub.verbs import hub_verbs
 from stpn_core.settings import from_json, to_json
 
 
@@ -150,55 +151,13 @@ def export(argv: Sequence[str]) -> int:
     return run(arguments)
 
 
-def save(argv: Sequence[str]) -> int:
-    """Make a folder with weights, configuration and model card: `stpn vod save RUN FOLDER`."""
-    from stpn_vod.arguments import parse
-    from stpn_vod.hub_arguments import SaveArguments
-
-    arguments = parse(SaveArguments, argv, "save")
-
-    from stpn_vod.hub import save_pretrained
-
-    print(
-        save_pretrained(
-            arguments.source,
-            arguments.folder,
-            licence=arguments.licence,
-            repository=arguments.repository,
-        )
-    )
-    return 0
-
-
-def push(argv: Sequence[str]) -> int:
-    """Upload such a folder to the Hugging Face Hub: `stpn vod push RUN OWNER/NAME`."""
-    from stpn_vod.arguments import parse
-    from stpn_vod.hub_arguments import PushArguments
-
-    arguments = parse(PushArguments, argv, "push")
-
-    from stpn_vod.hub import push_to_hub
-
-    print(
-        push_to_hub(
-            arguments.source,
-            arguments.repository,
-            private=not arguments.public,
-            licence=arguments.licence,
-            revision=arguments.revision,
-        )
-    )
-    return 0
-
-
 VERBS: dict[str, Verb] = {
     "train": train,
     "eval": evaluate,
     "predict": predict,
     "explain": explain,
     "export": export,
-    "save": save,
-    "push": push,
+    **hub_verbs("vod"),
     "app": app,
     "demo": demo,
     "recipes": recipes,

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from stpn_core.hub.address import HubAddress, find_model, hub_address
     from stpn_core.hub.card import Card, render_card
     from stpn_core.hub.folder import check_config, config_bytes, write_folder
+    from stpn_core.hub.models import Contents, Publishing, push_model, save_model
     from stpn_core.hub.publish import is_saved_model, model_files, push_files, saved_files
     from stpn_core.hub.record import RunRecord, record_of, without_places
     from stpn_core.hub.transfer import download, upload
 
 _HOMES = {
     "Card": "card",
+    "Contents": "models",
     "HubAddress": "address",
+    "Publishing": "models",
     "RunRecord": "record",
     "check_config": "folder",
     "config_bytes": "folder",
@@ -35,8 +38,10 @@ _HOMES = {
     "is_saved_model": "publish",
     "model_files": "publish",
     "push_files": "publish",
+    "push_model": "models",
     "record_of": "record",
     "render_card": "card",
+    "save_model": "models",
     "saved_files": "publish",
     "upload": "transfer",
     "without_places": "record",
@@ -45,7 +50,9 @@ _HOMES = {
 
 __all__ = [
     "Card",
+    "Contents",
     "HubAddress",
+    "Publishing",
     "RunRecord",
     "check_config",
     "config_bytes",
@@ -55,8 +62,10 @@ __all__ = [
     "is_saved_model",
     "model_files",
     "push_files",
+    "push_model",
     "record_of",
     "render_card",
+    "save_model",
     "saved_files",
     "upload",
     "without_places",

@@ -1,4 +1,4 @@
-"""What `stpn vod save` and `push` take; light to import."""
+"""What the verbs `save` and `push` of every task take; light to import."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PushArguments:
     """Upload weights, configuration and model card to the Hugging Face Hub."""
 
     source: Source
-    """Run directory (its best checkpoint), weights file, or a folder of `stpn vod save`."""
+    """Run directory (its best checkpoint), weights file, or a folder that `save` made."""
     repository: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="OWNER/NAME")]]
     """Made if it is not there. Log in first: `hf auth login`, or set HF_TOKEN."""
     public: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
