@@ -8,7 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_FORMATS = ("auto", "imagenet_vid", "imagenet_det", "coco_vid", "youtube_vis", "own", "frames")
+_FORMATS = (
+    *("auto", "imagenet_vid", "imagenet_det", "coco_vid", "youtube_vis", "got10k"),
+    *("own", "frames"),
+)
 _COMMANDS = {
     "check": "audit a data set and name every defect",
     "info": "count videos, frames and boxes by class",

@@ -14,6 +14,7 @@ from stpn_data.holdout import parse_part, take_part
 from stpn_data.index import VideoIndex
 from stpn_data.paths import IMAGE_SUFFIXES
 from stpn_data.readers.coco_vid import read_coco_vid
+from stpn_data.readers.got10k import is_split, read_got10k, split_of, splits_in
 from stpn_data.readers.imagenet import find_base
 from stpn_data.readers.imagenet_det import read_imagenet_det
 from stpn_data.readers.imagenet_vid import read_imagenet_vid
@@ -24,7 +25,16 @@ from stpn_data.readers.vis_layout import SPLITS as VIS_SPLITS
 from stpn_data.readers.vis_layout import find_vis_json, is_vis_json, require_vis_json, vis_images
 from stpn_data.readers.youtube_vis import read_youtube_vis
 
-Format = Literal["auto", "imagenet_vid", "imagenet_det", "coco_vid", "youtube_vis", "own", "frames"]
+Format = Literal[
+    "auto",
+    "imagenet_vid",
+    "imagenet_det",
+    "coco_vid",
+    "youtube_vis",
+    "got10k",
+    "own",
+    "frames",
+]
 
 
 class Layout(NamedTuple):
@@ -49,10 +59,11 @@ def open_dataset(
 
     Formats: `imagenet_vid` and `imagenet_det` (folder with Data/ and Annotations/), `coco_vid` (a JSON
     file, or a folder with annotations/imagenet_vid_<split>.json), `youtube_vis` (instance masks:
-    YouTube-VIS or OVIS as unpacked, or a JSON file), `own` (videos or folders of frames with files of
-    boxes), `frames` (no boxes). `auto` looks. `train[:90%]` leaves a tenth of the videos out and
-    `train[90%:]` is that tenth, see `hold_out`. The index is stored in the cache folder and read again
-    when an annotation, a list or the set of files has changed; `cache=False` always reads.
+    YouTube-VIS or OVIS as unpacked, or a JSON file), `got10k` (one target per video), `own` (videos or
+    folders of frames with files of boxes), `frames` (no boxes). `auto` looks. `train[:90%]` leaves a
+    tenth of the videos out and `train[90%:]` is that tenth, see `hold_out`. The index is stored in the
+    cache folder and read again when an annotation, a list or the set of files has changed;
+    `cache=False` always reads.
     Raises DataError that says what was looked for, or names the first defect.
     """
     part = parse_part(split)
@@ -116,6 +127,15 @@ def read_layout(
                 on_oddity=None if on_defect is refuse else on_defect,
                 progress=progress,
             )
+        case "got10k":
+            return read_got10k(
+                layout.root,
+                split,
+                classes=classes,
+                on_defect=on_defect,
+                on_oddity=None if on_defect is refuse else on_defect,
+                progress=progress,
+            )
         case "own":
             return read_own(
                 layout.root, split, classes=classes, on_defect=on_defect, progress=progress
@@ -149,6 +169,8 @@ def find_layout(path: str | os.PathLike[str], split: str, format: Format = "auto
     vis = [file for name in (split, *VIS_SPLITS) if (file := find_vis_json(path, name))]
     if any(is_vis_json(file) for file in vis):
         return _vis_layout(require_vis_json(path, split))
+    if splits_in(path) or is_split(path):
+        return Layout("got10k", path)
     if any((path / name).is_dir() for name in SPLITS) or find_json(path, split):
         return Layout("own", path)
     if _holds(path, (".csv", ".jsonl")):
@@ -158,7 +180,7 @@ def find_layout(path: str | os.PathLike[str], split: str, format: Format = "auto
     raise DataError(
         f"{path}: no data set found. Looked for Data/VID or Annotations/VID (also in ILSVRC/ and "
         f"ILSVRC2015/), annotations/imagenet_vid_{split}.json, a folder {split}/ or file {split}.json "
-        "(boxes, or masks as in YouTube-VIS), "
+        "(boxes, or masks as in YouTube-VIS), sequences with groundtruth.txt (GOT-10k), "
         "files of boxes (.csv, .jsonl) and folders of images; give `format` if it is one of these"
     )
 
@@ -207,5 +229,8 @@ def _sources(layout: Layout, split: str) -> list[Path]:
         case "coco_vid" | "youtube_vis":
             assert layout.images is not None
             return [layout.root, layout.images]
+        case "got10k":
+            folder = split_of(layout.root, split)
+            return [folder, folder.parent / "classes.txt"]
         case _:
             return [layout.root]

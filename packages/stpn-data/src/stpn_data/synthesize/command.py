@@ -15,7 +15,7 @@ from types import FrameType
 
 from stpn_data.errors import DataError, WorkerDied
 from stpn_data.synthesize.arguments import Arguments, parse
-from stpn_data.synthesize.got10k_files import write_got10k_list
+from stpn_data.synthesize.got10k_files import write_got10k_lists
 from stpn_data.synthesize.layout import write_lists
 from stpn_data.synthesize.record import write_record
 from stpn_data.synthesize.staging import staged
@@ -100,7 +100,8 @@ def _write_lists(
             if job.split == split
         ]
         if videos and arguments.layout == "got10k":
-            write_got10k_list(stage / split_name, [name for name, _ in videos])
+            sequences = [name for name, _ in videos]
+            write_got10k_lists(stage / split_name, sequences, arguments.classes)
         elif videos:
             path = stage / f"{split_name}.json"
             write_vis_json(path, videos, arguments.frames, arguments.size, arguments.classes)

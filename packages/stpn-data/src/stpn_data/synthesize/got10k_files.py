@@ -81,8 +81,9 @@ def write_got10k_labels(
     _write_lines(folder / "meta_info.ini", lines)
 
 
-def write_got10k_list(folder: Path, names: Sequence[str]) -> None:
-    """`list.txt` of a split, one sequence per line."""
+def write_got10k_lists(folder: Path, names: Sequence[str], classes: Sequence[str]) -> None:
+    """`list.txt` of a split, one sequence per line, and `classes.txt` beside the splits."""
+    _write_lines(folder.parent / "classes.txt", classes)
     _write_lines(folder / "list.txt", names)
 
 
