@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from stpn_data.batch import Clip
+from stpn_data.batch import Clip, collate
 from stpn_data.errors import DataError
 
 
@@ -21,6 +21,7 @@ class FaultySource:
     n: int = 64
     fault: str = ""
     at: int = -1
+    collate = staticmethod(collate)
 
     def __len__(self) -> int:
         return self.n

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stpn_data.batch import Clip
+from stpn_data.batch import Clip, collate
 from stpn_data.errors import DataError
 from stpn_data.image import decode_image
 from stpn_data.index import VideoIndex
@@ -44,6 +44,8 @@ class ClipDataset:
     skip_unreadable: a clip with a missing or damaged file is replaced by the next position, and
         named in `Clip.skipped`; False raises DataError instead.
     """
+
+    collate = staticmethod(collate)  # how a loader joins its clips
 
     def __init__(
         self,

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
+from typing import Generic
 
 import numpy as np
 import torch
 
 from stpn_data.ahead import ahead
-from stpn_data.batch import Batch
 from stpn_data.errors import DataError
 from stpn_data.order import BatchOrder
-from stpn_data.workers import ClipSource, WorkerPool, load_batch
+from stpn_data.source import B, ClipSource
+from stpn_data.workers import WorkerPool, load_batch
 
 
-class TrainingLoader:
-    """An endless iterator of batches. Use it in a `with`, or call `close`.
+class TrainingLoader(Generic[B]):
+    """An endless iterator of the batches that a source makes. Use it in a `with`, or call `close`.
 
     batches_per_epoch: batches of this rank in an epoch (see BatchOrder for what is left out).
     next_batch: number of the batch that comes next; start there to resume.
@@ -25,7 +26,7 @@ class TrainingLoader:
 
     def __init__(
         self,
-        source: ClipSource,
+        source: ClipSource[B],
         order: BatchOrder,
         *,
         start_batch: int,
@@ -43,22 +44,22 @@ class TrainingLoader:
         self._workers = workers
         self._prefetch = prefetch
         self._divisor = divisor
-        self._pool: WorkerPool | None = None
+        self._pool: WorkerPool[B] | None = None
         if workers:
             self._pool = WorkerPool(
                 source, workers, divisor=divisor, timeout=timeout, start_method=start_method
             )
         batches = self._load(start_batch) if self._pool is None else self._collect(start_batch)
-        self._batches = ahead(map(Batch.pin_memory, batches)) if pin_memory else batches
+        self._batches = ahead(map(_pinned, batches)) if pin_memory else batches
 
     @property
     def batches_per_epoch(self) -> int:
         return self.order.batches_per_epoch
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[B]:
         return self
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> B:
         try:
             batch = next(self._batches)
         except BaseException:
@@ -68,7 +69,7 @@ class TrainingLoader:
         self.skipped += batch.skipped
         return batch
 
-    def __enter__(self) -> TrainingLoader:
+    def __enter__(self) -> TrainingLoader[B]:
         return self
 
     def __exit__(
@@ -84,13 +85,13 @@ class TrainingLoader:
         if self._pool is not None:
             self._pool.close()
 
-    def _load(self, number: int) -> Iterator[Batch]:
+    def _load(self, number: int) -> Iterator[B]:
         """Batches loaded here."""
         while True:
             yield load_batch(self.source, self.order.batch(number), self._divisor)
             number += 1
 
-    def _collect(self, number: int) -> Iterator[Batch]:
+    def _collect(self, number: int) -> Iterator[B]:
         """Batches loaded by the workers in turn, `prefetch` of them under way in each."""
         assert self._pool is not None
         given = number
@@ -102,8 +103,12 @@ class TrainingLoader:
             number += 1
 
 
+def _pinned(batch: B) -> B:
+    return batch.pin_memory()
+
+
 def training_loader(
-    source: ClipSource,
+    source: ClipSource[B],
     batch_size: int,
     *,
     seed: int = 0,
@@ -117,15 +122,15 @@ def training_loader(
     divisor: int = 32,
     pin_memory: bool | None = None,
     start_method: str = "forkserver",
-) -> TrainingLoader:
-    """Endless batches of `source` (usually a ClipDataset) for one rank.
+) -> TrainingLoader[B]:
+    """Endless batches of `source` (a ClipDataset, a TrackingDataset, one's own) for one rank.
 
     workers: processes; 0 loads in this one. The batches are the same.
     start_batch: where to begin; to resume, the number of batches this rank has used.
     group_by_aspect: batch upright and other clips apart, so that less is padded.
     timeout: seconds after which a worker without a sign of life is an error.
     prefetch: batches under way in each worker.
-    divisor: height and width of a batch are multiples of it.
+    divisor: height and width of a batch are multiples of it, where clips are padded to one size.
     pin_memory: page-lock batches in a thread; None: if there is a CUDA device.
     start_method: how workers are started (see `workers`). "forkserver" and "spawn" import the main
         module again, so a script of one's own needs `if __name__ == "__main__":`.

@@ -26,37 +26,17 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.resource_tracker import ensure_running
 from multiprocessing.util import Finalize
-from typing import Any, Protocol
+from typing import Any, Generic
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from stpn_data.batch import Batch, Clip, collate
 from stpn_data.errors import DataError, WorkerDied
-from stpn_data.sharing import Arena, receive_batch
-
-Sample = tuple[int, int]  # epoch, position in the source
+from stpn_data.sharing import Arena, Parcel, receive_batch
+from stpn_data.source import B, ClipSource, Sample
 
 PRELOAD = "stpn_data.preload"  # imported once, by the process that workers are forked from
 START_SECONDS = 120.0  # a worker may take this long to come up, whatever the timeout
-
-
-class ClipSource(Protocol):
-    """What is loaded from: ClipDataset, or one's own. It must pickle."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, at: Sample, /) -> Clip: ...
-
-    @property
-    def groups(self) -> NDArray[Any]:
-        """(n,) samples of one group are batched together."""
-        ...
-
-    def name(self, position: int) -> str:
-        """What to call a sample in an error."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -80,12 +60,12 @@ class _Failed:
 
 
 def load_batch(
-    source: ClipSource,
+    source: ClipSource[B],
     samples: Sequence[Sample],
     divisor: int,
     begun: Callable[[Sample], None] = lambda sample: None,
     zeros: Callable[..., Tensor] = torch.zeros,
-) -> Batch:
+) -> B:
     """Load and collate. Raises DataError as it comes, anything else as WorkerDied that names it."""
     clips = []
     for sample in samples:
@@ -99,10 +79,10 @@ def load_batch(
                 f"loading {_describe(source, sample)} failed: {type(error).__name__}: {error}\n"
                 + "".join(traceback.format_tb(error.__traceback__)[-3:])
             ) from error
-    return collate(clips, divisor, zeros)
+    return source.collate(clips, divisor, zeros)
 
 
-class WorkerPool:
+class WorkerPool(Generic[B]):
     """Worker processes; each loads what it is given in that order.
 
     timeout: seconds without a sign of life from the worker waited for, after which it counts as
@@ -111,7 +91,7 @@ class WorkerPool:
 
     def __init__(
         self,
-        source: ClipSource,
+        source: ClipSource[B],
         workers: int,
         *,
         divisor: int,
@@ -154,7 +134,7 @@ class WorkerPool:
         except OSError as error:
             raise self._died(worker) from error
 
-    def receive(self, worker: int) -> Batch:
+    def receive(self, worker: int) -> B:
         """The batch that was given to `worker` first, of those not received yet.
 
         Raises WorkerDied if any worker has ended or this one is stuck; what the worker could not
@@ -164,10 +144,10 @@ class WorkerPool:
             message = self._message(worker)
             if isinstance(message, _Failed):
                 raise message.error(message.message)
-            if isinstance(message, Batch):
+            if not isinstance(message, _Ready | _Begun):
                 return message
 
-    def _message(self, worker: int) -> Batch | _Ready | _Begun | _Failed:
+    def _message(self, worker: int) -> B | _Ready | _Begun | _Failed:
         connection = self._connections[worker]
         sentinels = [process.sentinel for process in self._processes]
         timeout = self.timeout if self._up[worker] else max(self.timeout, START_SECONDS)
@@ -182,12 +162,12 @@ class WorkerPool:
         except (EOFError, OSError) as error:
             raise self._died(worker) from error
 
-    def _read(self, worker: int) -> Batch | _Ready | _Begun | _Failed:
-        message = self._connections[worker].recv()
+    def _read(self, worker: int) -> B | _Ready | _Begun | _Failed:
+        message: Any = self._connections[worker].recv()
         self._up[worker] = True
         if isinstance(message, _Begun):
             self._at[worker] = message.sample
-        elif isinstance(message, dict):
+        elif isinstance(message, Parcel):
             message = receive_batch(self._connections[worker], message)
             self._given[worker].popleft()
             self._at[worker] = None
@@ -213,7 +193,7 @@ class WorkerPool:
         )
 
 
-def _work(connection: Connection, source: ClipSource, divisor: int) -> None:
+def _work(connection: Connection, source: ClipSource[Any], divisor: int) -> None:
     """Life of a worker."""
     torch.set_num_threads(1)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -224,7 +204,7 @@ def _work(connection: Connection, source: ClipSource, divisor: int) -> None:
 
 
 def _serve(
-    connection: Connection, source: ClipSource, divisor: int, samples: Sequence[Sample]
+    connection: Connection, source: ClipSource[Any], divisor: int, samples: Sequence[Sample]
 ) -> None:
     arena = Arena()
     try:
@@ -269,7 +249,7 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _describe(source: ClipSource, sample: Sample) -> str:
+def _describe(source: ClipSource[Any], sample: Sample) -> str:
     epoch, position = sample
     return f"{source.name(position)} (epoch {epoch}, sample {position})"
 
