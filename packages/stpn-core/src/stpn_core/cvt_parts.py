@@ -26,7 +26,10 @@ KeysValues: TypeAlias = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Tokens (B, n, C) that belong together; grid (h, w) with h * w = n if they are a map."""
+    """Tokens (B, n, C) that belong together.
+
+    grid: (h, w) if they are a map with h * w = n, or several maps of that size, one after the other.
+    """
 
     tokens: Tensor
     grid: tuple[int, int] | None
@@ -209,9 +212,12 @@ class CvtStage(nn.Module):
 
 
 def as_map(group: Group) -> Tensor:
-    """(B, C, h, w) of a group with a grid."""
+    """(B, C, h, w) of a group with a grid; (B * maps, C, h, w) if it holds several maps."""
     assert group.grid is not None
-    return group.tokens.transpose(1, 2).unflatten(2, group.grid)
+    batch, count, channels = group.tokens.shape
+    area = group.grid[0] * group.grid[1]
+    each = group.tokens.reshape(batch * (count // area), area, channels)
+    return each.transpose(1, 2).unflatten(2, group.grid)
 
 
 def fold_batch_norms(module: nn.Module) -> None:
@@ -223,8 +229,14 @@ def fold_batch_norms(module: nn.Module) -> None:
 
 
 def _convolved(projection: ConvProjection, groups: Sequence[Group]) -> Tensor:
-    parts = [
-        group.tokens if group.grid is None else projection(as_map(group)).flatten(2).transpose(1, 2)
-        for group in groups
-    ]
+    parts = [_convolved_group(projection, group) for group in groups]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _convolved_group(projection: ConvProjection, group: Group) -> Tensor:
+    if group.grid is None:
+        return group.tokens
+    found = projection(as_map(group)).flatten(2).transpose(1, 2)
+    batch, count, channels = group.tokens.shape
+    maps = count // (group.grid[0] * group.grid[1])
+    return found.reshape(batch, maps * found.shape[1], channels)

@@ -62,9 +62,7 @@ def encode_templates(encoder: CvtEncoder, templates: Tensor) -> TemplateCache:
     """Encode templates (B, T, 3, H, W), normalised as the weights expect; T is at least 1.
 
     Each template passes the convolutions by itself; in attention all T of a sequence look at each
-    other (Cui et al., MixFormer,
-    CVPR 2022). Raises InputError on a wrong
-    shape.
+    other (Cui et al., MixFormer, CVPR 2022). Raises InputError on a wrong shape.
     """
     if templates.ndim != 5 or templates.shape[2] != 3 or not templates.numel():
         raise InputError(
@@ -75,26 +73,24 @@ def encode_templates(encoder: CvtEncoder, templates: Tensor) -> TemplateCache:
     found = templates.flatten(0, 1)
     for stage in encoder.stages:
         patches = cast(CvtStage, stage).patch_embed(found)
-        each = patches.tokens.unflatten(0, (batch, count)).unbind(1)
-        groups = [Group(tokens, patches.grid) for tokens in each]
+        each, channels = patches.tokens.shape[1:]
+        group = Group(patches.tokens.reshape(batch, count * each, channels), patches.grid)
         for block in cast(CvtStage, stage).blocks:
-            groups, own = _look(encoder, cast(CvtBlock, block), groups)
+            group, own = _look(encoder, cast(CvtBlock, block), group)
             blocks.append(own)
-        found = torch.stack([as_map(group) for group in groups], dim=1).flatten(0, 1)
+        found = as_map(group)
     return TemplateCache(tuple(blocks), found.unflatten(0, (batch, count))[:, 0])
 
 
-def _look(
-    encoder: CvtEncoder, block: CvtBlock, groups: list[Group]
-) -> tuple[list[Group], KeysValues]:
-    if not (encoder.checkpointing and torch.is_grad_enabled()):
-        return block.look(groups, encoder.training)
-    grid = groups[0].grid
+def _look(encoder: CvtEncoder, block: CvtBlock, group: Group) -> tuple[Group, KeysValues]:
+    def run(tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (done,), (keys, values) = block.look([Group(tokens, group.grid)], encoder.training)
+        return done.tokens, keys, values
 
-    def run(*tokens: Tensor) -> tuple[Tensor, ...]:
-        done, own = block.look([Group(part, grid) for part in tokens], encoder.training)
-        return (*own, *(group.tokens for group in done))
-
-    found: Any = checkpoint(run, *(group.tokens for group in groups), use_reentrant=False)
-    keys, values, *parts = found
-    return [Group(part, grid) for part in parts], (keys, values)
+    found: Any
+    if encoder.checkpointing and torch.is_grad_enabled():
+        found = checkpoint(run, group.tokens, use_reentrant=False)
+    else:
+        found = run(group.tokens)
+    tokens, keys, values = found
+    return Group(tokens, group.grid), (keys, values)
