@@ -23,13 +23,14 @@ class Tracked:
 
     truth (N, 4) x, y, w, h; cover (N,) visible share in eighths, of which 0 counts as not visible;
     boxes (R, N, 4), one row per repetition; times (N, R) seconds, NaN or 0 where unknown, None if
-    nobody measured; size width and height; object_class for class-balanced numbers.
+    nobody measured; size width and height that bound boxes, None for unbounded ones; object_class for
+    class-balanced numbers.
     """
 
     truth: Array
     cover: Array
     boxes: Array
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     times: Array | None = None
     object_class: str = ""
 
