@@ -28,16 +28,20 @@ def draw_instances(image: Tensor, found: Instances, classes: Sequence[str]) -> T
     Weakest first, so that the best lies on top.
     """
     picture = image.permute(1, 2, 0).cpu().numpy().copy()
+    boxes = found.boxes().tolist()
     for i in reversed(range(len(found))):
         colour = np.array(instance_colour(int(found.ids[i])), np.float32)
-        mask = found.masks[i].cpu().numpy()
-        blended = (1 - _OPACITY) * picture[mask] + _OPACITY * colour
-        picture[mask] = blended.astype(np.uint8)
-        picture[_outline(mask)] = colour.astype(np.uint8)
+        # the mask's own part of the picture, and a table of the 256 results: far quicker
+        left, top, right, bottom = (int(edge) for edge in boxes[i])
+        place = np.s_[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1]
+        mask, part = found.masks[i].cpu().numpy()[place], picture[place]
+        blended = (1 - _OPACITY) * np.arange(256)[:, None] + _OPACITY * colour
+        for channel, table in enumerate(blended.astype(np.uint8).T):
+            np.copyto(part[..., channel], table.take(part[..., channel]), where=mask)
+        part[_outline(mask)] = colour.astype(np.uint8)
     page = Image.fromarray(picture)
     pen = ImageDraw.Draw(page)
     font = ImageFont.load_default(max(9, min(page.size) // 28))
-    boxes = found.boxes().tolist()
     for i in reversed(range(len(found))):
         text = f"{int(found.ids[i])} {classes[int(found.labels[i])]} {float(found.scores[i]):.2f}"
         _label(pen, page.size, font, boxes[i], text, instance_colour(int(found.ids[i])))
