@@ -14,6 +14,7 @@ import torch
 from stpn_core.errors import InputError, NumericsError
 from stpn_core.runs import RunDir, load_checkpoint, read_best
 from stpn_core.testing.runs import lines, state_of
+from stpn_core.training import loop as loop_module
 from stpn_vis import evaluate
 from stpn_vis import train as train_module
 from stpn_vis.model_file import load_trained
@@ -27,14 +28,14 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Have this process sent a SIGTERM within step number `step` of the next call of `train`."""
 
     def install(step: int) -> None:
-        take = train_module.take_step
+        take = loop_module.take_step
 
         def counted(*args: Any) -> Any:
             if args[-1] == step - 1:
                 os.kill(os.getpid(), signal.SIGTERM)
             return take(*args)
 
-        monkeypatch.setattr(train_module, "take_step", counted)
+        monkeypatch.setattr(loop_module, "take_step", counted)
 
     return install
 

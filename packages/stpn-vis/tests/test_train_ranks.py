@@ -24,6 +24,7 @@ from stpn_core.testing.children import survivors, until, wait
 from stpn_core.testing.ranks import launch
 from stpn_core.testing.runs import lines, state_of
 from stpn_core.training import World, init_distributed, shut_down
+from stpn_core.training import loop as loop_module
 from stpn_data.readers import open_dataset
 from stpn_vis import train as train_module
 from stpn_vis.evaluate import evaluate, segment_all
@@ -77,14 +78,14 @@ def test_stopped_ranks_continue_to_the_same_bits(recipe_file, undisturbed, tmp_p
     out = tmp_path / "run"
 
     def stopped() -> int:
-        take = train_module.take_step
+        take = loop_module.take_step
 
         def counted(*args: Any) -> Any:
             if args[-1] == 1 and os.environ["RANK"] == "1":
                 os.kill(os.getpid(), signal.SIGTERM)
             return take(*args)
 
-        train_module.take_step = counted
+        loop_module.take_step = counted
         code = training(recipe_file, out)
         (tmp_path / f"code{os.environ['RANK']}").write_text(str(code))
         return 0
@@ -102,14 +103,14 @@ def test_when_a_rank_dies_all_end(recipe_file, tmp_path):
     out = tmp_path / "run"
 
     def broken() -> int:
-        take = train_module.take_step
+        take = loop_module.take_step
 
         def counted(*args: Any) -> Any:
             if args[-1] == 1 and os.environ["RANK"] == "1":
                 os.kill(os.getpid(), signal.SIGKILL)
             return take(*args)
 
-        train_module.take_step = counted
+        loop_module.take_step = counted
         return training(recipe_file, out)
 
     pid = launch(out, broken)

@@ -15,6 +15,7 @@ from stpn_core.errors import InputError, NumericsError, RunLocked
 from stpn_core.runs import RunDir, load_checkpoint, read_best
 from stpn_core.testing.runs import lines, state_of
 from stpn_core.training import FiniteGuard
+from stpn_core.training import loop as loop_module
 from stpn_data.errors import DataError
 from stpn_vod import batch_loss, evaluate
 from stpn_vod import train as train_module
@@ -29,14 +30,14 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Have this process sent a SIGTERM within step number `step` of the next call of `train`."""
 
     def install(step: int) -> None:
-        update = train_module.take_step
+        update = loop_module.take_step
 
         def counted(*args: Any) -> Any:
             if args[-1] == step - 1:
                 os.kill(os.getpid(), signal.SIGTERM)
             return update(*args)
 
-        monkeypatch.setattr(train_module, "take_step", counted)
+        monkeypatch.setattr(loop_module, "take_step", counted)
 
     return install
 

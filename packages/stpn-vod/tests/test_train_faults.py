@@ -18,6 +18,7 @@ from stpn_core.runs import RunDir
 from stpn_core.settings import to_json
 from stpn_core.testing.children import Counter, ended, fork, survivors, until, wait
 from stpn_core.testing.runs import lines, state_of
+from stpn_core.training import loop as loop_module
 from stpn_vod import train as train_module
 
 from .conftest import tiny_recipe
@@ -45,14 +46,14 @@ def start(recipe_file: Path, out: Path, steps: Counter, workers: int = 0) -> int
     """Pid of a forked `stpn vod train`; `steps` counts those it has finished."""
 
     def work() -> int:
-        update, loader = train_module.take_step, train_module.training_loader
+        update, loader = loop_module.take_step, train_module.training_loader
 
         def counted(*args):
             result = update(*args)
             steps.add()
             return result
 
-        train_module.take_step = counted
+        loop_module.take_step = counted
         train_module.training_loader = functools.partial(loader, start_method="fork")
         flags = ["--out", str(out), "--data.workers", str(workers)]
         return main(["vod", "train", str(recipe_file), *flags])

@@ -27,6 +27,7 @@ from stpn_core.testing.children import survivors, until, wait
 from stpn_core.testing.ranks import launch
 from stpn_core.testing.runs import lines, state_of
 from stpn_core.training import World, init_distributed, shut_down
+from stpn_core.training import loop as loop_module
 from stpn_data.readers import open_dataset
 from stpn_vod import evaluate as evaluate_module
 from stpn_vod import train as train_module
@@ -81,14 +82,14 @@ def test_stopped_ranks_continue_to_the_same_bits(recipe_file, undisturbed, tmp_p
     out = tmp_path / "run"
 
     def stopped() -> int:
-        update = train_module.take_step
+        update = loop_module.take_step
 
         def counted(*args: Any) -> Any:
             if args[-1] == 1 and os.environ["RANK"] == "1":
                 os.kill(os.getpid(), signal.SIGTERM)
             return update(*args)
 
-        train_module.take_step = counted
+        loop_module.take_step = counted
         code = training(recipe_file, out)
         (tmp_path / f"code{os.environ['RANK']}").write_text(str(code))
         return 0
@@ -107,7 +108,7 @@ def test_when_a_rank_ends_all_end(recipe_file, tmp_path, fault):
     out = tmp_path / "run"
 
     def broken() -> int:
-        update = train_module.take_step
+        update = loop_module.take_step
 
         def counted(*args: Any) -> Any:
             if args[-1] == 1 and os.environ["RANK"] == "1":
@@ -118,7 +119,7 @@ def test_when_a_rank_ends_all_end(recipe_file, tmp_path, fault):
                 raise InputError("a bad box")
             return update(*args)
 
-        train_module.take_step = counted
+        loop_module.take_step = counted
         return training(recipe_file, out)
 
     pid = launch(out, broken)

@@ -1,63 +1,21 @@
-"""Training: one visible loop, the same for one process and for many under torchrun."""
+"""Training a segmenter: what of it the loop of stpn_core asks for."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor
 
-from stpn_core.runs import RunDir, record_best
-from stpn_core.training import (
-    EvaluationStopped,
-    MetricsLog,
-    Progress,
-    StopFlag,
-    Training,
-    World,
-    any_rank,
-    broadcast_value,
-    continue_run,
-    init_distributed,
-    is_due,
-    logged_scores,
-    mean_over_ranks,
-    name_skips,
-    open_log,
-    requested_device,
-    save_step,
-    set_lr,
-    shut_down,
-    take_step,
-    total_steps,
-    warmup_step_schedule,
-)
-from stpn_data.index import VideoIndex
-from stpn_data.loader import training_loader
+from stpn_core.training import Job, Post, broadcast_value, continue_run, in_run, train_steps
+from stpn_data.loader import TrainingLoader, training_loader
 from stpn_vis.batch_loss import loss_module
 from stpn_vis.config import Recipe
 from stpn_vis.config_checks import check_recipe
 from stpn_vis.evaluate import evaluate
 from stpn_vis.run_state import MAY_CHANGE, prepare
-from stpn_vis.segmenter import Segmenter
-from stpn_vis.start import open_videos, training_clips, validation_index, with_classes_of
+from stpn_vis.start import training_clips, training_videos, validation_index, with_classes_of
 from stpn_vis.weights import save_segmenter
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Post:
-    """Where a process stands in a run. Rank 0 alone has the directory and the log."""
-
-    world: World
-    run: RunDir | None
-    log: MetricsLog | None
-    stop: StopFlag
-    total: int  # steps of the whole run
 
 
 def train(recipe: Recipe, out: str | Path, *, resume: str = "auto") -> int:
@@ -67,124 +25,48 @@ def train(recipe: Recipe, out: str | Path, *, resume: str = "auto") -> int:
     "none" refuses a directory that holds one. Errors carry their exit code (see stpn_core.errors).
     """
     check_recipe(recipe)
-    world = init_distributed(requested_device(recipe.run.device), recipe.run.timeout)
-    with contextlib.ExitStack() as stack:
-        run = stack.enter_context(RunDir(out)) if world.is_main else None
-        stop = stack.enter_context(StopFlag())
-        code = _train(recipe, run, world, stop, resume)
-    shut_down()
-    return code
+    return in_run(recipe.run, out, lambda post: _train(recipe, post, resume))
 
 
-def _train(recipe: Recipe, run: RunDir | None, world: World, stop: StopFlag, resume: str) -> int:
-    index = open_videos(recipe.data.root, recipe.data.train_split, recipe.data.format)
+def _train(recipe: Recipe, post: Post, resume: str) -> int:
+    index = training_videos(recipe)
     recipe = with_classes_of(recipe, index)
     validation = validation_index(recipe, index.classes)
     clips = training_clips(index, recipe)
-    state = broadcast_value(continue_run(run, recipe, resume, may_change=MAY_CHANGE))
-    training = prepare(recipe, world, len(clips), index.classes, resumed=state is not None)
-    step = training.restore(state, world) if state else 0
-    loss_of = loss_module(training.model, world)
-    optim = recipe.optim
-    with (
-        training_loader(
+    state = broadcast_value(continue_run(post.run, recipe, resume, may_change=MAY_CHANGE))
+    training = prepare(recipe, post.world, len(clips), index.classes, resumed=state is not None)
+
+    def open_batches(first: int) -> TrainingLoader:
+        return training_loader(
             clips,
-            optim.batch_size,
+            recipe.optim.batch_size,
             seed=recipe.run.seed,
-            rank=world.rank,
-            world_size=world.size,
+            rank=post.world.rank,
+            world_size=post.world.size,
             workers=recipe.data.workers,
-            start_batch=step * optim.accumulate,
+            start_batch=first,
             group_by_aspect=recipe.data.group_by_aspect,
             timeout=recipe.data.worker_timeout,
-        ) as batches,
-        open_log(run, step if state else None, tensorboard=recipe.run.tensorboard) as log,
-    ):
-        total = total_steps(optim, batches.batches_per_epoch)
-        schedule = warmup_step_schedule(
-            optim.lr,
-            warmup_steps=optim.warmup_steps,
-            warmup_ratio=optim.warmup_ratio,
-            milestones=[round(share * total) for share in optim.drop_at],
         )
-        post = _Post(world, run, log, stop, total)
-        if state:
-            _log.info("continuing after step %d of %d", step, total)
-            if not _validate(training, recipe, validation, step, post):
-                return stop.exit_code or 143
-        bar = Progress(
-            total, start=step, device=world.device, shown=world.is_main, label=recipe.name
-        )
-        with bar:
-            while step < total:
-                set_lr(training.optimizer, schedule(step))
-                known = len(batches.skipped)
-                losses = take_step(training, loss_of, batches, optim, recipe.run, world, step)
-                step += 1
-                name_skips(batches.skipped, known)
-                skipped = len(batches.skipped) * world.size
-                means = mean_over_ranks(losses | {"skipped_clips": skipped})
-                loss = sum(means[name] for name in losses)
-                seconds = bar.advance(loss)
-                if log is not None and is_due(recipe.run.log_every, step, total):
-                    log.write(step, loss=loss, **means, lr=schedule(step - 1), seconds=seconds)
-                # ranks agree before anyone leaves the loop: a collective needs all of them
-                stopping = any_rank([bool(stop)])[0]
-                if stopping or any(
-                    is_due(every, step, total)
-                    for every in (recipe.run.save_every, recipe.run.validate_every)
-                ):
-                    _save(training, recipe, index.classes, step, post)
-                if stopping or not _validate(training, recipe, validation, step, post):
-                    return stop.exit_code or 143
-    return 0
-
-
-def _save(
-    training: Training[Segmenter], recipe: Recipe, classes: Sequence[str], step: int, post: _Post
-) -> None:
-    """Save a checkpoint with the weights to use beside it: the averaged ones if there are."""
 
     def write(path: Path, weights: Mapping[str, Tensor]) -> None:
-        save_segmenter(path, weights, recipe.model, classes)
+        save_segmenter(path, weights, recipe.model, index.classes)
 
-    save_step(post.run, training, step, post.world, write, recipe.run.keep)
+    def validate(stop: Callable[[], bool]) -> Mapping[str, float]:
+        assert validation is not None
+        model, precision = training.model, recipe.run.precision
+        return evaluate(model, validation, recipe.eval, post.world, precision=precision, stop=stop)
 
-
-def _validate(
-    training: Training[Segmenter],
-    recipe: Recipe,
-    index: VideoIndex | None,
-    step: int,
-    post: _Post,
-) -> bool:
-    """Validate the checkpoint of `step` if it is time and has not been done, and record the best.
-
-    Comes after saving, so that neither a signal nor a fault in the data costs steps; a run that
-    ended in between validates when it continues. Returns False if told to stop meanwhile.
-    """
-    if index is None or not is_due(recipe.run.validate_every, step, post.total):
-        return True
-    scores = broadcast_value(logged_scores(post.run, step, "AP"))
-    if scores is None:
-        averaged = (
-            training.ema.applied(training.model) if training.ema else contextlib.nullcontext()
-        )
-        try:
-            with averaged:
-                scores = evaluate(
-                    training.model,
-                    index,
-                    recipe.eval,
-                    post.world,
-                    precision=recipe.run.precision,
-                    stop=post.stop.__bool__,
-                )
-        except EvaluationStopped:
-            return False
-        if post.log is not None:
-            post.log.write(step, **{f"val/{name}": value for name, value in scores.items()})
-        _log.info("step %d: mask AP %.4f, AP50 %.4f", step, scores["AP"], scores["AP50"])
-    if post.run is not None:
-        record_best(post.run, step, "AP", scores["AP"])
-    return True
+    job = Job(
+        name=recipe.name,
+        optim=recipe.optim,
+        run=recipe.run,
+        training=training,
+        loss_of=loss_module(training.model, post.world),
+        open_batches=open_batches,
+        write=write,
+        validate=validate if validation is not None else None,
+        best="AP",
+        shown=("AP", "AP50"),
+    )
+    return train_steps(job, post, state)

@@ -1,6 +1,6 @@
-"""Small parts of a training loop that every task writes out for itself.
+"""A training loop and its small parts, which a task may also put together for itself.
 
-There is no trainer: a loop calls these from top to bottom, holds their state and saves it.
+There is no trainer to inherit from: `train_steps` is one visible function over a `Job`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         save_step,
         total_steps,
     )
+    from stpn_core.training.loop import Job, Post, in_run, train_steps
     from stpn_core.training.memory import memory_errors, peak_memory
     from stpn_core.training.metrics_log import MetricsLog, read_metrics
     from stpn_core.training.optimizer import param_groups, set_lr
@@ -79,6 +80,7 @@ _HOMES = {
         "save_step",
         "total_steps",
     ),
+    "loop": ("Job", "Post", "in_run", "train_steps"),
     "memory": ("memory_errors", "peak_memory"),
     "metrics_log": ("MetricsLog", "read_metrics"),
     "optimizer": ("param_groups", "set_lr"),
@@ -101,9 +103,11 @@ __all__ = [
     "Ema",
     "EvaluationStopped",
     "FiniteGuard",
+    "Job",
     "MetricsLog",
     "OptimConfig",
     "Pace",
+    "Post",
     "Precision",
     "Progress",
     "RunConfig",
@@ -122,6 +126,7 @@ __all__ = [
     "gather_values",
     "grad_scaler",
     "ignore_signals",
+    "in_run",
     "init_distributed",
     "is_due",
     "is_main",
@@ -146,6 +151,7 @@ __all__ = [
     "stpn_multipliers",
     "take_step",
     "total_steps",
+    "train_steps",
     "warmup_step_schedule",
 ]
 
