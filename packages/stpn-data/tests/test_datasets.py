@@ -11,8 +11,9 @@ from video_files import make_video
 
 import stpn_data
 from stpn_data import datasets
-from stpn_data.datasets import Layout, find_layout, open_dataset
+from stpn_data.datasets import open_dataset
 from stpn_data.errors import DataError
+from stpn_data.layouts import Layout, find_layout
 
 
 @pytest.fixture(autouse=True)

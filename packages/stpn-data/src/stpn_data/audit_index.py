@@ -17,7 +17,7 @@ from stpn_data.defects import Defect
 from stpn_data.errors import DataError
 from stpn_data.frame_cache import damaged_video
 from stpn_data.image_header import image_size
-from stpn_data.index import VideoIndex
+from stpn_data.index import ABSENT, VideoIndex
 
 _NUMBER = re.compile(r"(\d{1,18})\D*$", re.ASCII)
 
@@ -107,7 +107,8 @@ def _boxes(index: VideoIndex) -> Iterator[Defect]:
     usable[kept] = True
     limit = np.where(sizes > 0, sizes, np.iinfo(np.int32).max)
     outside = (index.boxes < 0).any(axis=1) | (index.boxes[:, 2:] > limit).any(axis=1)
-    for i in np.flatnonzero(~usable | outside):
+    shown = index.flags & ABSENT == 0  # where there is nothing to see, the box is a guess
+    for i in np.flatnonzero((~usable | outside) & shown):
         frame = int(owner[i])
         sides = ", ".join(f"{side:g}" for side in index.boxes[i])
         place = f"{index.frame_path(frame)} box {i - index.box_start[frame]}"

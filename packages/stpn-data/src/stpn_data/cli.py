@@ -10,7 +10,7 @@ from pathlib import Path
 
 _FORMATS = (
     *("auto", "imagenet_vid", "imagenet_det", "coco_vid", "youtube_vis", "got10k"),
-    *("own", "frames"),
+    *("lasot", "trackingnet", "coco_targets", "own", "frames"),
 )
 _COMMANDS = {
     "check": "audit a data set and name every defect",

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from stpn_data.check import splits_of
-from stpn_data.datasets import Format, open_dataset
-from stpn_data.index import VideoIndex
+from stpn_data.datasets import open_dataset
+from stpn_data.index import ABSENT, VideoIndex
+from stpn_data.layouts import Format
 from stpn_data.masks import OCCLUSION, OCCLUSIONS, Masks
 
 _SMALL, _MEDIUM = 32**2, 96**2  # areas that bound COCO's small and medium objects
@@ -42,6 +43,8 @@ def describe_text(found: dict[str, Any]) -> str:
             lines.append(f"  {size}: {count} frames")
         areas = ", ".join(f"{count} {kind}" for kind, count in split["areas"].items())
         lines.append(f"  {split['boxes']} boxes ({areas}), {split['tracks']} tracks")
+        if hidden := split["not_visible"]:
+            lines.append(f"  {hidden} of these boxes are of targets that are not to be seen")
         if masks := split.get("masks"):
             levels = ", ".join(f"{n} {name}" for name, n in masks["occlusion"].items())
             lines.append(
@@ -81,6 +84,7 @@ def _split(index: VideoIndex, format: str) -> dict[str, Any]:
         "sizes": dict(sizes.most_common(_MOST_SIZES)),
         "boxes": len(index.boxes),
         "tracks": len(tracks),
+        "not_visible": int((index.flags & ABSENT > 0).sum()),
         "areas": {
             "small": int((area < _SMALL).sum()),
             "medium": int(((area >= _SMALL) & (area < _MEDIUM)).sum()),

@@ -43,6 +43,8 @@ class CocoTable:
     box_category: array[int] = field(default_factory=lambda: array("q"))
     box_track: array[int] = field(default_factory=lambda: array("q"))
     box_flags: array[int] = field(default_factory=lambda: array("B"))
+    box_crowd: array[int] = field(default_factory=lambda: array("b"))  # iscrowd
+    box_id: array[int] = field(default_factory=lambda: array("q"))  # of the annotation, -1 if none
     boxes: array[float] = field(default_factory=lambda: array("f"))  # x1, y1, x2, y2
 
     def rows_of_boxes(self) -> NDArray[np.int64]:
@@ -140,6 +142,10 @@ def _annotation(table: CocoTable, entry: dict[str, Any]) -> None:
     table.box_flags.append(
         bool(entry.get("occluded")) * OCCLUDED | bool(entry.get("generated")) * GENERATED
     )
+    table.box_crowd.append(bool(entry.get("iscrowd")))
+    number = entry.get("id")
+    whole = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 1 << 62
+    table.box_id.append(int(number or 0) if whole else -1)
     table.boxes.extend((x, y, x + width, y + height))
 
 

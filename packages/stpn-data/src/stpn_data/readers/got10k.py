@@ -24,30 +24,25 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from stpn_data.defects import Defect, OnDefect, refuse
 from stpn_data.errors import DataError
 from stpn_data.index import VideoIndex
 from stpn_data.paths import natural_key, resolve_inside
-from stpn_data.readers.target_numbers import read_boxes, read_levels, read_meta, read_text
+from stpn_data.readers.target_frames import match_frames, size_of
+from stpn_data.readers.target_numbers import read_meta, read_text
 from stpn_data.readers.targets import (
     NO_CLASS,
     Oddities,
     Target,
-    attempt,
-    match_frames,
-    size_of,
+    boxes_in,
+    levels_in,
+    read_targets,
     target_index,
 )
-from stpn_data.readers.threads import reading
 
 SPLITS = ("train", "val", "test")
 COVER = 8  # highest level of cover.label
-ODD = (  # what the real set has, or a set of one's own may lack: no reason to refuse it
-    *("all covered", "box not finite", "frame numbers", "rows and images", "stray image"),
-    *("cut label", "no label file", "meta", "no list"),
-)
 _LOOK = 200  # names of a list, or entries of a folder, that are looked at
 _SIZE = re.compile(r"\(\s*(\d{1,6})\s*,\s*(\d{1,6})\s*\)")
 
@@ -73,23 +68,15 @@ def read_got10k(
     """
     folder = split_of(Path(root), split)
     top = folder.parent if folder.name == split else folder
-    odd = Oddities(ODD, on_oddity or on_defect, audit=on_oddity is not None)
+    odd = Oddities(on_defect, on_oddity)
     places = list(_listed(folder, odd.take))
-
-    def read(place: _Place, report: OnDefect) -> Target | None:
-        return _read_sequence(folder, place, split, report)
-
-    with reading(read, places, odd.take) as results:
-        bar = tqdm(
-            results,
-            desc=f"indexing GOT-10k {split}",
-            total=len(places),
-            unit="sequence",
-            disable=None if progress else True,
-        )
-        found = [target for target in bar if target is not None]
-    if not found:
-        raise DataError(f"{folder}: no sequence could be read")
+    found = read_targets(
+        lambda place, report: _read_sequence(folder, place, split, report),
+        places,
+        odd,
+        f"GOT-10k {split} in {folder}",
+        progress=progress,
+    )
     return target_index(top, f"GOT-10k {split} in {folder}", found, classes, odd.notes(), on_defect)
 
 
@@ -179,12 +166,9 @@ def _read_sequence(folder: Path, place: _Place, split: str, report: OnDefect) ->
     except DataError as error:  # a link that leaves the root
         report(Defect("path", place.where, str(error).removeprefix(f"{place.where}: ")))
         return None
-    boxes = attempt(lambda: read_boxes(path / "groundtruth.txt"), "boxes", report)
+    boxes = boxes_in(path / "groundtruth.txt", report)
     if boxes is None:
         return None
-    for row in np.flatnonzero(~np.isfinite(boxes).all(axis=1)):
-        sides = ", ".join(f"{side:g}" for side in boxes[row])
-        report(Defect("box not finite", f"{path}/groundtruth.txt:{row + 1}", f"({sides})"))
     frames = match_frames(
         folder, str(path), len(boxes), report, first=1, digits=8, whole=split != "test"
     )
@@ -202,9 +186,11 @@ def _read_sequence(folder: Path, place: _Place, split: str, report: OnDefect) ->
 
 def _absent(path: Path, rows: int, split: str, report: OnDefect) -> NDArray[np.bool_]:
     """(rows,) whether the labels say that the target cannot be seen; a missing row says so."""
-    absence = _level(path / "absence.label", rows, 1, split, report)
-    cover = _level(path / "cover.label", rows, COVER, split, report)
-    _level(path / "cut_by_image.label", rows, 1, split, report, "cut label")
+    if split == "test":
+        return np.zeros(rows, bool)
+    absence = levels_in(path / "absence.label", rows, 1, report)
+    cover = levels_in(path / "cover.label", rows, COVER, report)
+    levels_in(path / "cut_by_image.label", rows, 1, report, kind="cut label")
     if cover is not None and not cover.any():
         report(Defect("all covered", f"{path}/cover.label", "all zero: no frame of it is used"))
     absent = np.zeros(rows, bool)
@@ -213,27 +199,6 @@ def _absent(path: Path, rows: int, split: str, report: OnDefect) -> NDArray[np.b
     if cover is not None:
         absent |= cover <= 0
     return absent
-
-
-def _level(
-    path: Path, rows: int, highest: int, split: str, report: OnDefect, kind: str = "labels"
-) -> NDArray[np.int64] | None:
-    """A label of each row; -1 for cover and absence alike where the file ends early.
-
-    None if there is no such file, as in test.
-    """
-    if not path.is_file():
-        if split != "test":
-            report(Defect("no label file", str(path), "not there; nothing is said of any frame"))
-        return None
-    levels = attempt(lambda: read_levels(path, highest), kind, report)
-    if levels is None:
-        return None
-    if len(levels) != rows:
-        report(Defect(kind, str(path), f"{len(levels)} rows, but {rows} boxes in groundtruth.txt"))
-    whole = np.full(rows, -1, np.int64)
-    whole[: len(levels)] = levels[:rows]
-    return whole
 
 
 def _meta(path: Path, report: OnDefect) -> tuple[dict[str, str], tuple[int, int] | None]:

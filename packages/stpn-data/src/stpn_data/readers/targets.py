@@ -6,26 +6,34 @@ whose box cannot be a box (not finite) has no row; a target that is not to be se
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from stpn_data.classes import label_table
 from stpn_data.defects import Defect, OnDefect
 from stpn_data.errors import DataError
-from stpn_data.image_header import image_size
 from stpn_data.index import ABSENT, Video, VideoIndex, build_index, concat
-from stpn_data.paths import IMAGE_SUFFIXES, list_files
 from stpn_data.readers.finish import finish, relabel
 from stpn_data.readers.imagenet import read_classes
 from stpn_data.readers.rows import NameTable
+from stpn_data.readers.target_frames import Frames
+from stpn_data.readers.target_numbers import read_boxes, read_levels
+from stpn_data.readers.threads import reading
 
+Item = TypeVar("Item")
+
+# What sets in use have, or a set of one's own may lack: no reason to refuse it.
+ODD = (
+    *("all covered", "box not finite", "frame numbers", "rows and images", "stray image"),
+    *("cut label", "no label file", "meta", "no list"),
+)
 NO_CLASS = "object"  # where a set does not say what its target is
 
 
@@ -69,25 +77,20 @@ class Target:
         )
 
 
-class Frames(NamedTuple):
-    """Files of a sequence in order of time; `present` is False for those only a row stands for."""
-
-    files: tuple[str, ...]
-    present: NDArray[np.bool_]  # (n,)
-
-
 class Oddities:
     """What sets in use have and training can live with: counted, or handed on to an audit."""
 
-    def __init__(self, kinds: Sequence[str], on_defect: OnDefect, audit: bool) -> None:
-        self._kinds, self._on_defect, self._audit = frozenset(kinds), on_defect, audit
+    def __init__(self, on_defect: OnDefect, on_oddity: OnDefect | None) -> None:
+        self._on_defect, self._on_oddity = on_defect, on_oddity
         self._seen: Counter[str] = Counter()
         self._first: dict[str, Defect] = {}
 
     def take(self, defect: Defect) -> None:
-        """`defect`, to the audit or the counter if it is of a kind to live with."""
-        if self._audit or defect.kind not in self._kinds:
+        """`defect`; one of a kind to live with is counted unless somebody asked for it."""
+        if defect.kind not in ODD:
             self._on_defect(defect)
+        elif self._on_oddity is not None:
+            self._on_oddity(defect)
         else:
             self._seen[defect.kind] += 1
             self._first.setdefault(defect.kind, defect)
@@ -99,7 +102,69 @@ class Oddities:
         ]
 
 
-def attempt(read: Callable[[], NDArray], kind: str, report: OnDefect) -> NDArray | None:
+def read_targets(
+    read: Callable[[Item, OnDefect], Target | None],
+    places: Sequence[Item],
+    odd: Oddities,
+    what: str,
+    *,
+    progress: bool,
+) -> list[Target]:
+    """What `read` makes of each of `places`, several at a time; its defects go to `odd` in order.
+
+    Raises DataError if nothing is left.
+    """
+    with reading(read, places, odd.take) as results:
+        bar = tqdm(
+            results,
+            desc=f"indexing {what}",
+            total=len(places),
+            unit="sequence",
+            disable=None if progress else True,
+        )
+        found = [target for target in bar if target is not None]
+    if not found:
+        raise DataError(f"{what}: no sequence could be read")
+    return found
+
+
+def boxes_in(path: Path, report: OnDefect) -> NDArray[np.float64] | None:
+    """(m,4) boxes of a file; None after a defect. Rows that are not finite are odd, and stay."""
+    boxes = attempt(lambda: read_boxes(path), "boxes", report)
+    if boxes is None:
+        return None
+    for row in np.flatnonzero(~np.isfinite(boxes).all(axis=1)):
+        sides = ", ".join(f"{side:g}" for side in boxes[row])
+        report(Defect("box not finite", f"{path}:{row + 1}", f"({sides})"))
+    return boxes
+
+
+def levels_in(
+    path: Path,
+    rows: int,
+    highest: int,
+    report: OnDefect,
+    *,
+    kind: str = "labels",
+    one_line: bool = False,
+) -> NDArray[np.int64] | None:
+    """(rows,) a label from 0 to `highest` for each row, -1 where the file ends early (a defect of
+    `kind`); None if it is not there or cannot be read.
+    """
+    if not path.is_file():
+        report(Defect("no label file", str(path), "not there; nothing is said of any frame"))
+        return None
+    levels = attempt(lambda: read_levels(path, highest, one_line=one_line), kind, report)
+    if levels is None:
+        return None
+    if len(levels) != rows:
+        report(Defect(kind, str(path), f"{len(levels)} labels, but {rows} boxes beside it"))
+    whole = np.full(rows, -1, np.int64)
+    whole[: len(levels)] = levels[:rows]
+    return whole
+
+
+def attempt(read: Callable[[], NDArray[Any]], kind: str, report: OnDefect) -> NDArray[Any] | None:
     """What `read` gives, or None after a defect of `kind`."""
     try:
         return read()
@@ -107,57 +172,6 @@ def attempt(read: Callable[[], NDArray], kind: str, report: OnDefect) -> NDArray
         place, _, text = str(error).partition(": ")
         report(Defect(kind, place, text))
         return None
-
-
-def match_frames(
-    root: Path,
-    folder: str,
-    rows: int,
-    report: OnDefect,
-    *,
-    first: int,
-    digits: int,
-    whole: bool = True,
-) -> Frames:
-    """Images of a sequence beside its `rows` boxes: row i stands for the image numbered `first` + i.
-
-    As many images as rows under other numbers are taken in order, as the released evaluators do.
-    A row without an image stays as a missing frame, an image without a row follows as a frame
-    without annotation (`whole`: there should be none). `digits`: of the names of missing frames.
-    """
-    numbers: dict[int, str] = {}
-    for name in sorted(list_files(root, folder, IMAGE_SUFFIXES)):
-        stem = name.rsplit(".", 1)[0]
-        if not (stem.isascii() and stem.isdecimal() and len(stem) <= 18):
-            report(Defect("stray image", f"{folder}/{name}", "its name is no number"))
-        elif int(stem) in numbers:
-            text = f"the same frame as {numbers[int(stem)]}"
-            report(Defect("frame", f"{folder}/{name}", text))
-        else:
-            numbers[int(stem)] = name
-    given = sorted(numbers)
-    if given and given != list(range(first, first + len(given))):
-        text = f"{len(given)} images numbered {given[0]} to {given[-1]}, expected {first} and on"
-        report(Defect("frame numbers", folder, text))
-    if whole and len(given) > rows:
-        report(Defect("rows and images", folder, f"{len(given)} images, but {rows} boxes"))
-    if len(given) == rows:
-        return Frames(tuple(numbers[n] for n in given), np.ones(rows, bool))
-    start = min(first, *given) if given else first
-    suffix = os.path.splitext(numbers[given[0]])[1] if given else ".jpg"
-    wanted = [*range(start, start + rows), *(n for n in given if n >= start + rows)]
-    files = tuple(numbers.get(n, f"{n:0{digits}d}{suffix}") for n in wanted)
-    return Frames(files, np.array([n in numbers for n in wanted], bool))
-
-
-def size_of(folder: str, frames: Frames) -> tuple[int, int]:
-    """(width, height) of the first image that is there, or (0, 0): not known."""
-    if not frames.present.any():
-        return 0, 0
-    try:
-        return image_size(f"{folder}/{frames.files[int(np.argmax(frames.present))]}")
-    except DataError:
-        return 0, 0  # the audit looks at every image
 
 
 def target_index(

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from stpn_core.errors import InputError
-from stpn_data.datasets import Format, open_dataset
+from stpn_data.datasets import open_dataset
 from stpn_data.errors import DataError
 from stpn_data.frame_cache import store_frames
 from stpn_data.index import Video, VideoIndex, build_index
+from stpn_data.layouts import Format
 from stpn_data.paths import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_key
 
 
