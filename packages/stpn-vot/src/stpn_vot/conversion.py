@@ -17,6 +17,7 @@ from stpn_core.weights.conversion import cvt_sizes_of
 from stpn_core.weights.cvt_layouts import cvt_name
 from stpn_vot.build import build_tracker
 from stpn_vot.build_config import Options, TrackerConfig
+from stpn_vot.protocol import KEY, Protocol
 
 TASK = "vot"
 
@@ -72,9 +73,9 @@ def convert_tracker(
     return converted, header
 
 
-def tracker_metadata(config: TrackerConfig) -> dict[str, str]:
+def tracker_metadata(config: TrackerConfig, protocol: Protocol = "unknown") -> dict[str, str]:
     """Header of a tracker's weights file."""
-    return {"task": TASK, "config": json.dumps(dataclasses.asdict(config))}
+    return {"task": TASK, "config": json.dumps(dataclasses.asdict(config)), KEY: protocol}
 
 
 def our_name(key: str) -> str | None:

@@ -11,18 +11,21 @@ from stpn_core.errors import InputError
 from stpn_core.runs import weights_file
 from stpn_vot.build_config import TrackerConfig
 from stpn_vot.mixformer import MixFormer
+from stpn_vot.protocol import Protocol
 from stpn_vot.tracking_config import TrackingConfig
 from stpn_vot.weights import read_tracker
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedTracker:
-    """A tracker ready to use, in evaluation mode. notes: what a user should know of the weights."""
+    """A tracker ready to use, in evaluation mode. notes: what a user should know of the weights.
+    protocol: what it was trained on."""
 
     model: MixFormer
     config: TrackerConfig
     source: Path
     notes: tuple[str, ...] = ()
+    protocol: Protocol = "unknown"
 
     def tracking(self, config: TrackingConfig | None = None) -> TrackingConfig:
         """`config` with crop sizes of 0 replaced by those of the weights.
@@ -45,4 +48,5 @@ def load_trained(path: str | Path, device: torch.device | str = "cpu") -> Traine
     """The tracker of a weights file, or of a run directory: its best checkpoint, or its last if
     none was validated. Raises InputError if there is none."""
     stored = read_tracker(weights_file(path))
-    return TrainedTracker(stored.build().to(device), stored.config, stored.source, stored.notes)
+    model = stored.build().to(device)
+    return TrainedTracker(model, stored.config, stored.source, stored.notes, stored.protocol)

@@ -27,6 +27,7 @@ from stpn_vot.build import build_tracker
 from stpn_vot.build_config import TrackerConfig
 from stpn_vot.conversion import TASK, convert_tracker, tracker_metadata
 from stpn_vot.mixformer import MixFormer
+from stpn_vot.protocol import Protocol, protocol_of
 
 __all__ = [
     "StoredTracker",
@@ -40,13 +41,14 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class StoredTracker:
-    """Contents of a weights file: tensors by name, how to build the network, the file, and what a
-    user should know about it."""
+    """Contents of a weights file: tensors by name, how to build the network, the file, what a user
+    should know about it, and the protocol it was trained under."""
 
     state: Mapping[str, Tensor]
     config: TrackerConfig
     source: Path
     notes: tuple[str, ...] = ()
+    protocol: Protocol = "unknown"
 
     def build(self) -> MixFormer:
         """The network with these weights, in evaluation mode. Raises InputError if they differ."""
@@ -75,9 +77,15 @@ def read_tracker(path: str | Path) -> StoredTracker:
     return stored
 
 
-def save_tracker(path: str | Path, state: Mapping[str, Tensor], config: TrackerConfig) -> None:
-    """Write a tracker's state dict with what `load_tracker` needs to build it again."""
-    save_weights(path, state, tracker_metadata(config))
+def save_tracker(
+    path: str | Path,
+    state: Mapping[str, Tensor],
+    config: TrackerConfig,
+    protocol: Protocol = "unknown",
+) -> None:
+    """Write a tracker's state dict with what `load_tracker` needs to build it again, and what it was
+    trained on (`stpn_vot.protocol`)."""
+    save_weights(path, state, tracker_metadata(config, protocol))
 
 
 def load_initial(
@@ -116,4 +124,5 @@ def _read_any(path: str | Path, task: str | None) -> StoredTracker | None:
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         raise InputError(f"{path}: its header is damaged: notes are not a list of sentences")
     config = read_dataclass(TrackerConfig, values, f"{path}: config")
-    return StoredTracker(state, config, Path(path), tuple(notes))
+    protocol = protocol_of(metadata, str(path))
+    return StoredTracker(state, config, Path(path), tuple(notes), protocol)
