@@ -17,7 +17,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -27,25 +26,8 @@ from stpn_core.errors import InputError
 from stpn_core.features import Features
 from stpn_core.memory import SupportMemory
 from stpn_core.stpn import STPN
-
-
-class SupportPolicy(Protocol):
-    """Which frames support which. Frames are numbered from 0.
-
-    A stream relies on two things. The end of the video only removes frames: `indices(t, n)` is
-    `indices(t, None)` without those from n on. And the distance from t back to the first support
-    frame, away from the start of the video, repeats with a period of 256 frames at the most.
-    """
-
-    @property
-    def lookahead(self) -> int:
-        """How many frames after t must have been seen before t can be answered."""
-
-    def indices(self, t: int, length: int | None) -> list[int]:
-        """Support frames of frame t in a video of `length` frames, None if not known yet."""
-
-    def is_support(self, t: int) -> bool:
-        """Whether frame t can support any other frame."""
+from stpn_core.support_policy import SupportPolicy as SupportPolicy
+from stpn_core.support_policy import reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +76,7 @@ def start_stream(policy: SupportPolicy | None, *, prompts: Prompts | None = None
             f"{policy} needs the whole video before its first answer; use "
             "start_stream(None, prompts=prompts_for(stpn, support_frames)), or another policy"
         )
-    return StreamState(policy, 0 if policy is None else _reach(policy), prompts)
-
-
-def _reach(policy: SupportPolicy) -> int:
-    # Asked far from frame 0, where no support is cut off: near it, a frame passed over at first may
-    # be wanted later (0 is not among 2 ± 3, but among 3 ± 3).
-    settled = range(1 << 14, (1 << 14) + 256)
-    return max(max(t - min(policy.indices(t, None), default=t) for t in settled), 0)
+    return StreamState(policy, 0 if policy is None else reach(policy), prompts)
 
 
 @torch.no_grad()

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from stpn_core import STPN, Features
-from stpn_core.encoder import PromptedEncoder, Prompts
+from stpn_core.encoder import Prompts
 from stpn_core.errors import InputError
-from stpn_core.swin import SwinEncoder
+from stpn_core.support_tokens import support_tokens
 from stpn_core.ungraded_pass import uncached_autocast
 from stpn_vod.detections import Detections
 from stpn_vod.fpn import FeaturePyramid
@@ -211,13 +211,6 @@ class SelsaDetector(nn.Module):
         """
         pooled = pool_regions(pyramid, regions).split([len(image) for image in regions])
         return [self.roi.fc1(image.flatten(1)) for image in pooled]
-
-
-def support_tokens(encoder: PromptedEncoder, features: Features, frames: Tensor) -> Tensor:
-    """Support tokens (n, h, w, C) of encoded frames, without a second pass where a map holds them."""
-    if isinstance(encoder, SwinEncoder) and encoder.out_indices[-1] == len(encoder.body.layers) - 1:
-        return features.maps[-1].permute(0, 2, 3, 1)
-    return encoder.embed(frames)
 
 
 def _checked_valid(images: Tensor, support: Tensor, valid: Tensor | None) -> Tensor:

@@ -49,17 +49,17 @@ def test_objects_on_the_edge_are_not_compared() -> None:
 
 def test_a_difference_above_the_tolerance_is_refused() -> None:
     good, bad = Check("head", "64x96", "random", 1e-4), Check("encoder", "64x96", "real", 0.5)
-    refuse_above([good], 1e-3)
+    refuse_above([good], 1e-3, module.STRAYS)
     with pytest.raises(
         NumericsError, match=r"^encoder at 64x96 differs .* 5.0e-01 on real frames;"
     ):
-        refuse_above([good, bad], 1e-3)
+        refuse_above([good, bad], 1e-3, module.STRAYS)
     with pytest.raises(NumericsError, match="head"):
-        refuse_above([Check("head", "64x96", "random", float("nan"))], 1e-3)
-    refuse_above([Check("head", "64x96", "random", 1e-4, 100, 2)], 1e-3)
+        refuse_above([Check("head", "64x96", "random", float("nan"))], 1e-3, module.STRAYS)
+    refuse_above([Check("head", "64x96", "random", 1e-4, 100, 2)], 1e-3, module.STRAYS)
     with pytest.raises(NumericsError, match="3 of 100 detections on one side only"):
-        refuse_above([Check("head", "64x96", "random", 1e-4, 100, 3)], 1e-3)
-    refuse_above([bad, Check("head", "64x96", "random", 1e-4, 100, 3)], float("inf"))
+        refuse_above([Check("head", "64x96", "random", 1e-4, 100, 3)], 1e-3, module.STRAYS)
+    refuse_above([bad, Check("head", "64x96", "random", 1e-4, 100, 3)], float("inf"), module.STRAYS)
 
 
 def differences(detector: TrainedDetector, exported: ExportedModel) -> dict[str, float]:

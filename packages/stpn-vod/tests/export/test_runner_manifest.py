@@ -59,7 +59,7 @@ def test_a_graph_that_is_none(copy: Path) -> None:
     (copy / name).write_bytes(b"\0" * (copy / name).stat().st_size)
     model = open_exported(copy)
     with pytest.raises(InputError, match=f"{name}: onnxruntime .* cannot load it"):
-        model._session(name)
+        model.sessions[name]
 
 
 def test_no_folder(tmp_path: Path) -> None:

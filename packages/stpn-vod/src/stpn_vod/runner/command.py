@@ -10,13 +10,11 @@ from typing import Annotated
 import tyro
 
 from stpn_core.command import parse_flags
-from stpn_core.errors import InputError
+from stpn_core.export.sessions import providers_for
 from stpn_vod.config_checks import check_predict
 from stpn_vod.predict_config import PredictConfig
 from stpn_vod.runner.model import open_exported
 from stpn_vod.runner.predict import predict
-
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def main(argv: list[str]) -> int:
 def run(source: str, folder: Path, out: Path, config: PredictConfig, device: str) -> int:
     """Predict, and say what was done."""
     check_predict(config)
-    model = open_exported(folder, providers=_providers(device))
+    model = open_exported(folder, providers=providers_for(device))
     summary = predict(model, source, out, config)
     for problem in summary.problems:
         print(f"warning: {problem}", file=sys.stderr)
@@ -59,20 +57,3 @@ def run(source: str, folder: Path, out: Path, config: PredictConfig, device: str
     state = "stopped early" if summary.exit_code else f"video {summary.status}"
     print(f"{summary.frames} frames ({state}) -> {out}")
     return summary.exit_code
-
-
-def _providers(device: str) -> list[str]:
-    import importlib.util
-
-    if importlib.util.find_spec("onnxruntime") is None:
-        return []  # `open_exported` says so
-    import onnxruntime
-
-    cuda = _PROVIDERS["cuda"] in onnxruntime.get_available_providers()
-    if device not in ("auto", "cpu") and not (device.split(":")[0] == "cuda" and cuda):
-        raise InputError(
-            f"--device {device}: this onnxruntime has cpu{' and cuda' if cuda else ' only'}"
-        )
-    return (
-        [_PROVIDERS["cuda"], _PROVIDERS["cpu"]] if cuda and device != "cpu" else [_PROVIDERS["cpu"]]
-    )

@@ -13,7 +13,7 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,7 @@ from torch.export import ExportedProgram
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stpn_core.errors import InputError
-from stpn_vod.export.graphs import Graph
-from stpn_vod.export.suppression import onnx_translation
+from stpn_core.export.graphs import Graph
 
 WEIGHTS = "weights.bin"
 OPSETS = range(18, 24)
@@ -31,19 +30,26 @@ _SMALLEST = 1024  # bytes; what is smaller stays inside the graph
 _ALIGNMENT = 4096  # of a page, so that a runtime can map the file
 
 
-def require_onnx() -> None:
-    """Raise InputError, saying what to install, if ONNX files cannot be written and checked here."""
+def require_onnx(extra: str) -> None:
+    """Raise InputError if ONNX files cannot be written and checked here; `extra`, such as
+    stpn-vod[export], brings what they need."""
     wanted = ("onnx", "onnxscript", "onnxruntime")
     missing = [name for name in wanted if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
-            f"writing ONNX needs {', '.join(missing)}: pip install 'stpn-vod[export]' "
+            f"writing ONNX needs {', '.join(missing)}: pip install '{extra}' "
             "(or choose --format torch)"
         )
 
 
-def onnx_model(graph: Graph, program: ExportedProgram, opset: int) -> Any:
-    """The graph as an `onnx_ir.Model`."""
+def onnx_model(
+    graph: Graph,
+    program: ExportedProgram,
+    opset: int,
+    translation: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
+) -> Any:
+    """The graph as an `onnx_ir.Model`. translation: how operators that the exporter does not know
+    are written, for its `custom_translation_table`."""
     with sdpa_kernel(SDPBackend.MATH), _quiet():
         written = torch.onnx.export(
             program,
@@ -52,7 +58,7 @@ def onnx_model(graph: Graph, program: ExportedProgram, opset: int) -> Any:
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
             opset_version=opset,
-            custom_translation_table=onnx_translation(),
+            custom_translation_table=dict(translation or {}),
         )
     assert written is not None
     for node in written.model.graph.all_nodes():

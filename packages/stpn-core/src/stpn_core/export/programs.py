@@ -8,7 +8,7 @@ import torch
 from torch.export import Dim, ExportedProgram
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from stpn_vod.export.graphs import Graph
+from stpn_core.export.graphs import Graph
 
 MOST_SUPPORT = 1024
 """Support frames that an exported predictor takes at the most."""

@@ -1,0 +1,111 @@
+"""The parts of a model that are exported, each with its inputs and outputs by name.
+
+One frame of H x W padded pixels; K support frames, h x w grid and C channels of their tokens, P
+prompts of width D_i.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from stpn_core.encoder import PromptedEncoder, Prompts
+from stpn_core.stpn import STPN
+from stpn_core.support_tokens import support_tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """name: what the graph is for, as `Graphs` of the manifest calls it. inputs: examples by name,
+    in the order of the module's arguments. outputs: names. any_number: inputs whose second dimension
+    is K."""
+
+    name: str
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+    any_number: tuple[str, ...] = field(default=())
+
+
+class PlainGraph(nn.Module):
+    """Encoder without prompts: image -> maps, then the tokens (1, h, w, C) of a support frame."""
+
+    def __init__(self, encoder: PromptedEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        features = self.encoder(image)
+        # contiguous: these are outputs, which no one can read without their strides
+        tokens = support_tokens(self.encoder, features, image)
+        return (*(level.contiguous() for level in features.maps), tokens.contiguous())
+
+
+class EncoderGraph(nn.Module):
+    """Encoder with prompts: image and prompts, one tensor or one for each layer -> maps."""
+
+    def __init__(self, encoder: PromptedEncoder, deep: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.deep = deep
+
+    def forward(self, image: Tensor, *prompts: Tensor) -> tuple[Tensor, ...]:
+        features = self.encoder(image, list(prompts) if self.deep else prompts[0])
+        return tuple(level.contiguous() for level in features.maps)
+
+
+class PredictorGraph(nn.Module):
+    """Support tokens (1, K, h, w, C) and valid (1, K) -> prompts (1, P, D_i)."""
+
+    def __init__(self, predictor: nn.Module) -> None:
+        super().__init__()
+        self.predictor = predictor
+
+    def forward(self, tokens: Tensor, valid: Tensor) -> tuple[Tensor, ...]:
+        return layers_of(self.predictor(tokens, valid))
+
+
+def layers_of(prompts: Prompts) -> tuple[Tensor, ...]:
+    """Shallow prompts as one layer, deep ones as they are."""
+    return (prompts,) if isinstance(prompts, Tensor) else tuple(prompts)
+
+
+@torch.no_grad()
+def encoder_graphs(stpn: STPN, size: tuple[int, int]) -> list[Graph]:
+    """Graphs `plain`, `encoder` and `predictor` for padded frames of `size` (H, W); the first alone
+    without a predictor. A head takes the inputs `map_0`, `map_1`, … that these give."""
+    image = torch.randn(1, 3, *size)
+    plain = PlainGraph(stpn.encoder)
+    *levels, tokens = plain(image)
+    maps = map_names(len(levels))
+    graphs = [Graph("plain", plain, {"image": image}, (*maps, "tokens"))]
+    if stpn.predictor is None:
+        return graphs
+    support = {
+        "tokens": tokens[:, None].expand(-1, 3, -1, -1, -1).contiguous(),
+        "valid": torch.ones(1, 3, dtype=torch.bool),
+    }
+    predicted = stpn.predictor(*support.values())
+    deep = not isinstance(predicted, Tensor)
+    prompts = {f"prompt_{i}": p.contiguous() for i, p in enumerate(layers_of(predicted))}
+    encoder = EncoderGraph(stpn.encoder, deep)
+    predictor = PredictorGraph(stpn.predictor)
+    return [
+        *graphs,
+        Graph("encoder", encoder, {"image": image} | prompts, maps),
+        Graph("predictor", predictor, support, tuple(prompts), any_number=("tokens", "valid")),
+    ]
+
+
+def example_maps(stpn: STPN, size: tuple[int, int]) -> dict[str, Tensor]:
+    """What the encoder gives a head, by name: (1, C_i, H_i, W_i) of noise, finest first."""
+    with torch.no_grad():
+        maps = stpn.encoder(torch.randn(1, 3, *size)).maps
+    return dict(zip(map_names(len(maps)), (m.contiguous() for m in maps), strict=True))
+
+
+def map_names(count: int) -> tuple[str, ...]:
+    """map_0, map_1, …"""
+    return tuple(f"map_{i}" for i in range(count))
