@@ -75,7 +75,7 @@ class PredictArguments:
     input: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="INPUT")]]
     """Video file, folder of frames, or a quoted pattern such as 'walk/*.jpg'."""
     weights: Path
-    """Weights file or run directory."""
+    """Weights file, run directory, or what `stpn vis export` wrote."""
     out: Path
     """Folder for instances.jsonl, results.json and annotated.mp4."""
     device: str = "auto"

@@ -83,6 +83,15 @@ def predict(argv: Sequence[str]) -> int:
 
     arguments = parse(PredictArguments, argv, "predict")
 
+    from stpn_vis.runner.manifest import is_exported
+
+    if is_exported(arguments.weights):  # needs no torch
+        from stpn_vis.runner.command import run as run_exported
+
+        return run_exported(
+            arguments.input, arguments.weights, arguments.out, arguments.config, arguments.device
+        )
+
     from stpn_core.training import choose_device
     from stpn_vis.model_file import load_trained
     from stpn_vis.predict import predict as run
@@ -135,6 +144,19 @@ def demo(argv: Sequence[str]) -> int:
     return run(arguments)
 
 
+def export(argv: Sequence[str]) -> int:
+    """Write a segmenter as ONNX, checked against torch: `stpn vis export WEIGHTS --out DIR`."""
+    from stpn_vis.arguments import parse
+    from stpn_vis.export.arguments import ExportArguments
+
+    named = argv if not argv or argv[0].startswith("-") else ["--weights", *argv]
+    arguments = parse(ExportArguments, named, "export")
+
+    from stpn_vis.export.command import run
+
+    return run(arguments)
+
+
 VERBS: dict[str, Verb] = {
     "train": train,
     "eval": evaluate,
@@ -142,6 +164,7 @@ VERBS: dict[str, Verb] = {
     "submit": submit,
     "export-weights": export_weights,
     **hub_verbs("vis"),
+    "export": export,
     "demo": demo,
     "recipes": recipes,
 }

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stpn_vis.found import Found
+
 
 @dataclass(frozen=True, eq=False)
 class Instances:
@@ -24,11 +26,10 @@ class Instances:
 
     def boxes(self) -> Tensor:
         """Boxes x1, y1, x2, y2 (n, 4) float32 around the masks; zeros around an empty one."""
-        boxes = torch.zeros(len(self), 4)
-        for i, mask in enumerate(self.masks):
-            rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
-            if len(rows):
-                boxes[i] = torch.tensor(
-                    [columns[0, 0], rows[0, 0], columns[-1, 0] + 1, rows[-1, 0] + 1]
-                )
-        return boxes
+        return torch.from_numpy(self.arrays().boxes())
+
+    def arrays(self) -> Found:
+        """The same as arrays."""
+        return Found(
+            *(part.cpu().numpy() for part in (self.ids, self.labels, self.scores, self.masks))
+        )

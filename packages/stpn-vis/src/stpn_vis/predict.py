@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
 
-import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
@@ -25,7 +23,7 @@ from stpn_vis.config_checks import check_predict
 from stpn_vis.draw import draw_instances
 from stpn_vis.model_file import TrainedSegmenter
 from stpn_vis.predict_config import PredictConfig
-from stpn_vis.rle import Rle, as_json, encode
+from stpn_vis.records import Records
 from stpn_vis.stream import FrameResult, segment_frames
 
 
@@ -79,10 +77,10 @@ def predict(
     stop = StopFlag()
     with open_video(source) as video, listening(stop):
         partial = unfinished_file(out, "instances")
-        found = _Found(segmenter.classes)
         try:
             with open(partial, "w", encoding="utf-8") as lines:
-                results = found.noted(_segment(segmenter, video, config, stop.__bool__), lines)
+                records = Records(segmenter.classes, lines)
+                results = _noted(_segment(segmenter, video, config, stop.__bool__), records)
                 total = expected_frames(video, config.max_frames)
                 shown = tqdm(results, desc=video.name, unit="frame", total=total)
                 if config.video:
@@ -95,7 +93,7 @@ def predict(
                 os.fsync(lines.fileno())
             status, problems = video.status, video.problems
             if count:
-                replace_file(out / "results.json", json.dumps(found.results(count)).encode())
+                replace_file(out / "results.json", json.dumps(records.results()).encode())
                 os.replace(partial, out / "instances.jsonl")
             elif not stop:
                 reason = "; ".join(problems) or status
@@ -104,68 +102,7 @@ def predict(
             raise StpnError(f"{out}: cannot be written: {error.strerror or error}") from error
         finally:
             partial.unlink(missing_ok=True)
-    return PredictSummary(count, len(found.masks), status, problems, stop.exit_code)
-
-
-def as_record(result: FrameResult, rles: list[Rle], classes: tuple[str, ...]) -> dict[str, Any]:
-    """One line of `instances.jsonl`; boxes are x1, y1, x2, y2 in pixels of the frame, masks
-    compressed RLE."""
-    found = result.found
-    height, width = result.frame.image.shape[1:]
-    rows = zip(
-        found.ids.tolist(),
-        found.labels.tolist(),
-        found.scores.tolist(),
-        found.boxes().tolist(),
-        rles,
-        strict=True,
-    )
-    return {
-        "frame": result.frame.index,
-        "time": round(result.frame.time, 6),
-        "name": result.frame.name,
-        "size": [width, height],
-        "prompted": result.has_prompt,
-        "objects": [
-            {"id": i, "label": classes[label], "score": round(score, 5), "box": box,
-             "mask": as_json(rle)}
-            for i, label, score, box, rle in rows
-        ],
-    }  # fmt: skip
-
-
-@dataclass
-class _Found:
-    """What `results.json` will hold: masks of each object by frame, its last class and score."""
-
-    classes: tuple[str, ...]
-    masks: dict[int, dict[int, Rle]] = field(default_factory=dict)
-    last: dict[int, tuple[int, float]] = field(default_factory=dict)
-
-    def noted(self, results: Iterable[FrameResult], lines: TextIO) -> Iterator[FrameResult]:
-        """The results, each written as a line and remembered."""
-        for t, result in enumerate(results):
-            found = result.found
-            rles = [encode(mask.numpy().astype(np.uint8)) for mask in found.masks]
-            lines.write(json.dumps(as_record(result, rles, self.classes)) + "\n")
-            for i, label, score, rle in zip(
-                found.ids.tolist(), found.labels.tolist(), found.scores.tolist(), rles, strict=True
-            ):
-                self.masks.setdefault(i, {})[t] = rle
-                self.last[i] = (label, score)
-            yield result
-
-    def results(self, length: int) -> list[dict[str, Any]]:
-        """Rows of a YouTube-VIS results file for video 1; category ids count classes from 1."""
-        return [
-            {
-                "video_id": 1,
-                "category_id": self.last[i][0] + 1,
-                "score": round(self.last[i][1], 5),
-                "segmentations": [as_json(masks.get(t)) for t in range(length)],
-            }
-            for i, masks in self.masks.items()
-        ]
+    return PredictSummary(count, len(records.masks), status, problems, stop.exit_code)
 
 
 def _segment(
@@ -189,6 +126,12 @@ def _segment(
         )
     except Stopped:
         return
+
+
+def _noted(results: Iterable[FrameResult], records: Records) -> Iterator[FrameResult]:
+    for result in results:
+        records.note(result.frame, result.found.arrays(), result.has_prompt)
+        yield result
 
 
 def _drawn(results: Iterable[FrameResult], classes: tuple[str, ...]) -> Iterator[Tensor]:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from stpn_core.errors import NumericsError
-
-EPS = 1e-6  # a query of length 0 is like no other instead of not a number
+from stpn_vis.assignment import EPS
+from stpn_vis.assignment import assign as assign
 
 
 def match_queries(previous: Tensor, current: Tensor) -> Tensor:
@@ -30,18 +28,6 @@ def match_queries(previous: Tensor, current: Tensor) -> Tensor:
             "too low for them; try --precision fp32"
         )
     return torch.from_numpy(assign(matrix))
-
-
-def assign(cost: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The column of each row in the cheapest one-to-one assignment of a square matrix.
-
-    By `lap` where it is installed, which is two to three times as fast at 100 x 100, else by SciPy.
-    """
-    try:
-        import lap
-    except ImportError:
-        return linear_sum_assignment(cost)[1].astype(np.int64)
-    return np.asarray(lap.lapjv(cost)[1], np.int64)
 
 
 def _unit(embeddings: Tensor) -> Tensor:
