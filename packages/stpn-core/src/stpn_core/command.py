@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from stpn_core.errors import InputError
 
@@ -54,6 +55,23 @@ def list_recipes(recipes: Mapping[str, Callable[[], T]]) -> None:
     width = max(map(len, recipes))
     for name, make in recipes.items():
         print(f"{name:<{width}}  {(make.__doc__ or '').splitlines()[0]}")
+
+
+def preset(change: Callable[[T], T], base: Callable[[], T]) -> Callable[[], T]:
+    """A recipe function: `change` of what `base` returns. Its first line of help is that of `change`."""
+
+    def make() -> T:
+        return change(base())
+
+    make.__doc__ = f"{(change.__doc__ or '').splitlines()[0]} See `{base.__name__}`."
+    make.__name__ = f"{base.__name__}_{change.__name__}"
+    return make
+
+
+def replace_in(settings: T, part: str, **values: Any) -> T:
+    """A dataclass with some fields of one of its parts, a dataclass too, replaced."""
+    changed = dataclasses.replace(getattr(settings, part), **values)
+    return dataclasses.replace(settings, **{part: changed})  # type: ignore[type-var]
 
 
 def parse_flags(kind: type[T], argv: Sequence[str], prog: str, default: T | None = None) -> T:

@@ -9,7 +9,32 @@ from typing import Annotated
 import tyro
 
 from stpn_core.errors import InputError
+from stpn_vot.config import Recipe
 from stpn_vot.predict_config import PredictConfig
+
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Train a recipe."""
+
+    out: Path
+    """Run directory: checkpoints, configuration and logs go there."""
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    twin: Flag = False
+    """Train the matched prompt-free twin instead, which is MixFormer."""
+    resume: str = "auto"
+    """auto continues what is there, none refuses it, a step number continues from that one."""
+
+
+@dataclass(frozen=True)
+class RecipesArguments:
+    """List the recipes, or show one completely as JSON, which `stpn vot train` takes, too."""
+
+    name: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME")]] = ""
+    twin: Flag = False
+    """Show its matched prompt-free twin."""
 
 
 @dataclass(frozen=True)

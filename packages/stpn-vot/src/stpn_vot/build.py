@@ -11,6 +11,7 @@ from stpn_core.cvt import CvtEncoder
 from stpn_core.cvt_build import create_cvt
 from stpn_core.cvt_prompts import side_of
 from stpn_core.errors import InputError
+from stpn_core.presence import PromptPresence
 from stpn_vot.build_config import TrackerConfig
 from stpn_vot.corner_head import CornerHead, PlainCorner, PyramidCorner
 from stpn_vot.mixformer import MixFormer
@@ -47,6 +48,7 @@ def build_tracker(config: TrackerConfig) -> MixFormer:
         head,
         ScoreHead(width, config.score_heads) if config.score else None,
         _predictor(config, encoder),
+        _presence(config, encoder),
         support_grad=config.support_grad,
     )
 
@@ -58,6 +60,11 @@ def _check(config: TrackerConfig) -> None:
             raise InputError(f"{name} must be a multiple of {STRIDE} pixels, got {side}")
     if config.head_channels < 8 or config.head_channels % 8:
         raise InputError(f"head_channels must be a multiple of 8, got {config.head_channels}")
+    if config.prompt_aux and (config.predictor is None or config.num_classes < 1):
+        raise InputError(
+            f"prompt_aux={config.prompt_aux}: needs a predictor and num_classes, got "
+            f"{config.predictor} and {config.num_classes}"
+        )
     if config.predictor is None:
         return
     as_map = config.prompt_attention == "map" or (
@@ -83,3 +90,10 @@ def _predictor(config: TrackerConfig, encoder: CvtEncoder) -> nn.Module | None:
         num_prompts=config.num_prompts,
         **options,
     )
+
+
+def _presence(config: TrackerConfig, encoder: CvtEncoder) -> PromptPresence | None:
+    if not config.prompt_aux:
+        return None
+    dim = encoder.prompt_dims[0] if config.deep else encoder.prompt_dim
+    return PromptPresence(dim, config.num_classes, config.prompt_aux)

@@ -52,6 +52,11 @@ class TrackerConfig:
     """How prompts come to the next stage: its convolution, a linear layer, or predicted anew."""
     support_grad: bool = False
     """Let the gradient flow through the support frames."""
+    prompt_aux: float = 0.0
+    """Weight of the auxiliary loss that has the prompts tell what classes the support frames show;
+    0 for none."""
+    num_classes: int = 0
+    """Classes of that loss; 0 takes those of the data."""
 
     @property
     def uses_support(self) -> bool:
@@ -60,4 +65,4 @@ class TrackerConfig:
 
     def without_prompts(self) -> TrackerConfig:
         """The matched twin without prompts: MixFormer."""
-        return replace(self, predictor=None)
+        return replace(self, predictor=None, prompt_aux=0.0, num_classes=0)

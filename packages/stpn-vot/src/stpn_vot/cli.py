@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from stpn_core.command import Verb, parse_flags, run_verb
+from stpn_core.recipe_verbs import recipe_verbs
 
 
 def main(argv: Sequence[str]) -> int:
@@ -47,4 +48,10 @@ def predict(argv: Sequence[str]) -> int:
     return summary.exit_code
 
 
-VERBS: dict[str, Verb] = {"eval": evaluate, "predict": predict}
+_RECIPES = recipe_verbs("vot")
+VERBS: dict[str, Verb] = {
+    "train": _RECIPES["train"],
+    "eval": evaluate,
+    "predict": predict,
+    "recipes": _RECIPES["recipes"],
+}

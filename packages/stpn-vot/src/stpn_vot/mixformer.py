@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from stpn_core.cvt import CvtEncoder
 from stpn_core.encoder import Prompts
 from stpn_core.errors import InputError
+from stpn_core.presence import PromptPresence
 from stpn_core.ungraded_pass import uncached_autocast
 from stpn_vot.corner_head import CornerHead
 from stpn_vot.score_head import ScoreHead
@@ -31,12 +32,27 @@ class Located:
     scores: Tensor | None
 
 
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What the heads look at.
+
+    features (B, C, h, w): the search map. prompts: those it was made with, None for none.
+    has_prompt (B,) bool: rows that had any; None for all.
+    """
+
+    features: Tensor
+    cache: TemplateCache
+    prompts: Prompts | None
+    has_prompt: Tensor | None
+
+
 class MixFormer(nn.Module):
     """Tracker network: templates are encoded into a cache, which every search region looks at.
 
     score_head: None for a tracker of the first training stage, which gives boxes only.
     predictor: makes prompts from search maps of past frames; None for the twin without prompts,
-        which is MixFormer itself. support_grad: let gradients flow through support frames.
+        which is MixFormer itself. presence: auxiliary task of the prompts in training.
+    support_grad: let gradients flow through support frames.
     """
 
     def __init__(
@@ -45,6 +61,7 @@ class MixFormer(nn.Module):
         box_head: CornerHead,
         score_head: ScoreHead | None,
         predictor: nn.Module | None,
+        presence: PromptPresence | None = None,
         *,
         support_grad: bool = False,
     ) -> None:
@@ -53,6 +70,7 @@ class MixFormer(nn.Module):
         self.box_head = box_head
         self.score_head = score_head
         self.predictor = predictor
+        self.presence = presence
         self.support_grad = support_grad
 
     def encode_templates(self, templates: Tensor) -> TemplateCache:
@@ -123,6 +141,22 @@ class MixFormer(nn.Module):
         judged = boxes.detach() if regions is None else regions
         return Located(boxes, self.score_head(features, cache.first, judged))
 
+    def encode(
+        self,
+        templates: Tensor,
+        search: Tensor,
+        support: Tensor | None = None,
+        valid: Tensor | None = None,
+    ) -> Encoded:
+        """Search maps of one joint pass; see `forward`."""
+        cache = self.encode_templates(templates)
+        if self.predictor is None or support is None or support.shape[1] == 0:
+            return Encoded(self.encode_search(search, cache), cache, None, None)
+        prompts = self.predict_prompts(self.embed_support(support, cache, valid), valid)
+        has_prompt = None if valid is None else valid.any(1)
+        features = self.encode_search(search, cache, prompts, has_prompt)
+        return Encoded(features, cache, prompts, has_prompt)
+
     def forward(
         self,
         templates: Tensor,
@@ -137,13 +171,8 @@ class MixFormer(nn.Module):
         Rows without a valid support frame are MixFormer's. The same parts run while tracking, with
         the cache kept between frames.
         """
-        cache = self.encode_templates(templates)
-        if self.predictor is None or support is None or support.shape[1] == 0:
-            return self.locate(self.encode_search(search, cache), cache, regions)
-        prompts = self.predict_prompts(self.embed_support(support, cache, valid), valid)
-        has_prompt = None if valid is None else valid.any(1)
-        features = self.encode_search(search, cache, prompts, has_prompt)
-        return self.locate(features, cache, regions)
+        encoded = self.encode(templates, search, support, valid)
+        return self.locate(encoded.features, encoded.cache, regions)
 
 
 def _rows(prompts: Prompts, index: Tensor) -> Prompts:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         any_rank,
         barrier,
         broadcast_value,
+        data_parallel,
         gather_values,
         init_distributed,
         is_main,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         prepare_training,
         stpn_multipliers,
     )
+    from stpn_core.training.twin_start import same_start
     from stpn_core.training.update import take_step
 
 _HOMES = {
@@ -61,6 +63,7 @@ _HOMES = {
         "any_rank",
         "barrier",
         "broadcast_value",
+        "data_parallel",
         "gather_values",
         "init_distributed",
         "is_main",
@@ -96,6 +99,7 @@ _HOMES = {
         "prepare_training",
         "stpn_multipliers",
     ),
+    "twin_start": ("same_start",),
     "update": ("take_step",),
 }
 
@@ -123,6 +127,7 @@ __all__ = [
     "choose_device",
     "clip_gradients",
     "continue_run",
+    "data_parallel",
     "gather_values",
     "grad_scaler",
     "ignore_signals",
@@ -144,6 +149,7 @@ __all__ = [
     "read_metrics",
     "requested_device",
     "restore_rng",
+    "same_start",
     "save_step",
     "seed_everything",
     "set_lr",

@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from stpn_core.errors import InputError, WorkerDied
 from stpn_core.runs.plain_state import read_plain, write_plain
@@ -101,6 +102,15 @@ def peer_errors() -> Iterator[None]:
             f"{who} lost another rank, which died, left or did not answer in time; its own output "
             f"says why. Resume from the last checkpoint ({text.splitlines()[0][:200]})"
         ) from error
+
+
+def data_parallel(loss_of: nn.Module, world: World) -> nn.Module:
+    """A module that maps a batch to losses, wrapped so that gradients are averaged over the ranks."""
+    if world.size == 1:
+        return loss_of
+    devices = [world.device] if world.device.type == "cuda" else None
+    # A prompt predictor has no part in the loss of a batch that comes without support.
+    return DistributedDataParallel(loss_of, device_ids=devices, find_unused_parameters=True)
 
 
 def any_rank(flags: Sequence[bool]) -> list[bool]:

@@ -117,6 +117,7 @@ def stpn_multipliers(stpn: STPN, optim: OptimConfig, name: str = "stpn") -> dict
 FIXED = (
     "model",
     "data",
+    "objective",
     "optim.batch_size",
     "optim.accumulate",
     "optim.ema",
