@@ -10,13 +10,8 @@ from torch.nn import functional as F
 
 from stpn_core.errors import InputError
 from stpn_data.tracking.jitter import box_in_crop
-from stpn_vot.box_geometry import (
-    clip_box,
-    corners_of_cxcywh,
-    corners_of_xywh,
-    cxcywh_of_corners,
-    map_back,
-)
+from stpn_vot.box_geometry import corners_of_cxcywh, corners_of_xywh, cxcywh_of_corners
+from stpn_vot.box_in_frame import clip_box, map_back
 from stpn_vot.box_losses import box_losses, ciou_loss, giou_loss
 
 

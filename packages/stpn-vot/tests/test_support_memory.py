@@ -6,8 +6,9 @@ import dataclasses
 
 import torch
 
-from stpn_vot.mixformer import Located
-from stpn_vot.support_memory import SupportMemory, join_prompts, remember
+from stpn_vot.mixformer import Located, MixFormer
+from stpn_vot.prompt_rows import join_prompts
+from stpn_vot.support_memory import SupportMemory, remember
 from stpn_vot.tracker import start_tracking, track, track_together
 from stpn_vot.tracking_config import TrackingConfig
 
@@ -17,13 +18,17 @@ from .test_tracker import BOX, OTHER, SETTINGS, video
 DEEP = dataclasses.replace(PROMPTED, deep=True)
 
 
+def predict(model: MixFormer):
+    return lambda maps: model.predict_prompts(torch.stack(maps)[None])
+
+
 @torch.no_grad()
 def test_a_frame_leaves_when_it_is_too_old():
     model, memory = tracker(), SupportMemory()
     seen = []
     for frame, trusted in enumerate([True, False, True, False, False, False]):
         found = images(6, 6, 16, seed=frame) if trusted else None
-        following = remember(model, memory, 8 * frame, found, count=3, stride=8)
+        following = remember(memory, 8 * frame, found, predict(model), count=3, stride=8)
         assert (following is memory) == (following.frames == memory.frames)
         memory = following
         seen.append(memory.frames)
@@ -35,7 +40,7 @@ def test_a_frame_leaves_when_it_is_too_old():
 def test_rows_without_prompts_are_marked():
     for config in (PROMPTED, DEEP):
         model = tracker(config)
-        some = remember(model, SupportMemory(), 0, images(6, 6, 16), count=3, stride=8)
+        some = remember(SupportMemory(), 0, images(6, 6, 16), predict(model), count=3, stride=8)
         joined, marked = join_prompts([SupportMemory(), some])
         assert marked.tolist() == [False, True]
         parts = [joined] if isinstance(joined, torch.Tensor) else joined

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from stpn_data.tracking.crops import Box
+from stpn_data.crop_axes import Box
 from stpn_vot.tracking_config import TrackingConfig
 
 

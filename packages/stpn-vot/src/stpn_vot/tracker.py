@@ -18,27 +18,18 @@ from torch import Tensor
 from stpn_core.errors import InputError, NumericsError
 from stpn_data.batch import normalise
 from stpn_data.tracking.crops import Box, cut
-from stpn_vot.box_geometry import clip_box, cxcywh_of_corners, map_back
+from stpn_vot.box_geometry import cxcywh_of_corners
+from stpn_vot.box_in_frame import check_box as check_box
+from stpn_vot.box_in_frame import clip_box, map_back
+from stpn_vot.judgement import TrackResult as TrackResult
+from stpn_vot.judgement import judge, may_support
 from stpn_vot.mixformer import Located, MixFormer
+from stpn_vot.prompt_rows import Memory, join_prompts
 from stpn_vot.search_region import SearchRegion, search_region
-from stpn_vot.support_memory import SupportMemory, join_prompts, remember
+from stpn_vot.support_memory import SupportMemory, remember
 from stpn_vot.template_cache import TemplateCache, join_caches
 from stpn_vot.template_schedule import OnlineTemplates, UpdateRule, after_frame, first_templates
 from stpn_vot.tracking_config import TrackingConfig, check_tracking
-
-
-@dataclass(frozen=True)
-class TrackResult:
-    """Where a target is on a frame: x, y, w, h in its pixels, not rounded.
-
-    score: how sure the tracker is, 0 to 1; None from weights without a score head, which cannot
-    tell whether a target is lost. lost: the score has been too low for some frames (`patience`);
-    the box is a guess, then: with `redetect` the last one the tracker was sure of.
-    """
-
-    box: Box
-    score: float | None
-    lost: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +48,7 @@ class TrackState:
     missed: int
     templates: OnlineTemplates[Tensor]
     cache: TemplateCache
-    memory: SupportMemory
+    memory: Memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,21 +115,6 @@ def track_together(
     return [found[index] for index in range(len(states))]
 
 
-def check_box(box: Box, height: int, width: int) -> Box:
-    """The box, if a target can be there in a frame of `height` x `width` pixels; else InputError."""
-    x, y, w, h = (float(value) for value in box)
-    said = f"box x, y, w, h = {x:g}, {y:g}, {w:g}, {h:g}"
-    if not all(map(math.isfinite, (x, y, w, h))):
-        raise InputError(f"{said}: every number must be finite")
-    if w <= 0 or h <= 0 or w * h == 0:  # so little that nothing is left of the area
-        raise InputError(f"{said}: width and height must be greater than 0")
-    if w > 10 * width or h > 10 * height:
-        raise InputError(f"{said}: more than ten times the frame of {width} x {height} pixels")
-    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        raise InputError(f"{said}: outside the frame of {width} x {height} pixels")
-    return (x, y, w, h)
-
-
 def _search(
     model: MixFormer, looks: list[_Look], frame: Tensor
 ) -> dict[int, tuple[TrackResult, TrackState]]:
@@ -173,20 +149,11 @@ def _answer(
             f"frame {number} of a target: its box holds NaN or infinity: the weights are damaged, "
             "or the precision is too low for them; try --precision fp32"
         )
-    mapped = map_back(predicted, look.region.around, config.search_size, look.scale)
+    found = predicted.float().cpu().numpy()
+    mapped = map_back(found, look.region.around, config.search_size, look.scale)
     box = clip_box(mapped, frame.shape[1], frame.shape[2], config.clip_margin)
-    if score is None:
-        return TrackResult(box, None, False), replace(state, frame=number, box=box, good=box)
-    sure = score > config.threshold
-    was_lost = state.missed >= config.patience
-    seen = sure if was_lost and config.redetect else score >= config.lost_below
-    missed = 0 if seen else state.missed + 1
-    lost = missed >= config.patience
-    if lost and config.redetect:
-        box = state.good
-    good = box if sure else state.good
-    following = replace(state, frame=number, box=box, good=good, missed=missed)
-    return TrackResult(box, score, lost), following
+    result, good, missed = judge(box, score, state.good, state.missed, config)
+    return result, replace(state, frame=number, box=result.box, good=good, missed=missed)
 
 
 def _renew(model: MixFormer, state: TrackState, result: TrackResult, frame: Tensor) -> TrackState:
@@ -218,8 +185,7 @@ def _support_maps(
     again: list[int] = []
     for row, (look, (result, state)) in enumerate(zip(looks, answers, strict=True)):
         config = state.config
-        trusted = result.score is None or result.score > config.threshold
-        due = state.frame % config.support_stride == 0 and look.region.usual and trusted
+        due = may_support(result, state.frame, look.region.usual, config)
         if not (due and _uses_prompts(model, config)):
             continue
         if config.support == "clean" and look.state.memory.prompts is not None:
@@ -240,12 +206,15 @@ def _clean(model: MixFormer, looks: list[_Look]) -> list[Tensor]:
     return [found[0].clone() for found in model.embed_support(crops, cache)]
 
 
-def _remember(model: MixFormer, state: TrackState, found: Tensor | None) -> SupportMemory:
-    config = state.config
+def _remember(model: MixFormer, state: TrackState, found: Tensor | None) -> Memory:
     return remember(
-        model, state.memory, state.frame, found,
-        count=config.support_count, stride=config.support_stride,
-    )  # fmt: skip
+        state.memory,
+        state.frame,
+        found,
+        lambda maps: model.predict_prompts(torch.stack(list(maps))[None]),
+        count=state.config.support_count,
+        stride=state.config.support_stride,
+    )
 
 
 def _uses_prompts(model: MixFormer, config: TrackingConfig) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stpn_data.crop_axes import Box, CropAxis, crop_axes, crop_side
 from stpn_data.errors import DataError
-from stpn_data.tracking.crop_axes import Box, CropAxis, crop_axes, crop_side
 
 
 def cut(

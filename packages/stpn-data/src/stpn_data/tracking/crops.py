@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stpn_data.crop_axes import Box as Box
+from stpn_data.crop_axes import CropAxis, crop_axes
+from stpn_data.crop_axes import crop_side as crop_side
 from stpn_data.errors import DataError
-from stpn_data.tracking.crop_axes import Box as Box
-from stpn_data.tracking.crop_axes import CropAxis, crop_axes
-from stpn_data.tracking.crop_axes import crop_side as crop_side
 
 
 @dataclass(frozen=True, eq=False)
