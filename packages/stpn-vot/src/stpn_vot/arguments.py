@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from stpn_core.errors import InputError
 from stpn_vot.config import Recipe
 from stpn_vot.predict_config import PredictConfig
+from stpn_vot.protocol import Protocol
+from stpn_vot.tracking_config import TrackingConfig
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -39,17 +41,40 @@ class RecipesArguments:
 
 @dataclass(frozen=True)
 class EvalArguments:
-    """GOT-10k's numbers of any tracker's result files."""
+    """The numbers of any trackers' result files, or of weights, which track the split first."""
 
-    results: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RESULTS")]]
-    """Folder with a folder per sequence, as the got10k toolkit writes them."""
+    results: tyro.conf.Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RESULTS")]]
+    """Folder with a folder per sequence, as the got10k toolkit writes them, or a file per sequence;
+    several make a table of several trackers."""
     data: Path
-    """Folder of GOT-10k."""
+    """Folder of GOT-10k, LaSOT, TrackingNet, OTB, or videos of your own."""
     split: str = "val"
+    metric: Literal["auto", "got10k", "otb", "all"] = "auto"
+    """got10k: AO and success rates. otb: AUC, precision and normalised precision, under each
+    convention. auto: otb for LaSOT and OTB, got10k for the rest."""
+    weights: Path | None = None
+    """Weights file or run directory: track the split into RESULTS first, and go on there if stopped."""
+    protocol: Protocol | None = None
+    """What the tracker was trained on, for weights and results that do not say: got10k is its training
+    split alone, full is more."""
     sequences: bool = False
     """Also a line for each sequence."""
+    by_severity: Flag = False
+    """Also AO by the severity of frames; for data of `stpn data synthesize`."""
+    plots: Path | None = None
+    """Folder for the curves as PNG."""
     out: Path | None = None
     """Write the numbers there as JSON, too."""
+    int_boxes: Flag = False
+    """With --weights: write whole pixels, as MixFormer does; for comparison, it costs overlap."""
+    degrade: str = ""
+    """With --weights: spoil every frame first: KIND or KIND:SEVERITY such as blur:0.7."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    device: str = "auto"
+    """`auto` takes CUDA where there is one."""
+    timeout: float = 300.0
+    """Seconds after which a rank that hears nothing from the others gives up."""
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
 @dataclass(frozen=True)

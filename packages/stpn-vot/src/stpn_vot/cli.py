@@ -15,7 +15,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def evaluate(argv: Sequence[str]) -> int:
-    """GOT-10k's numbers of any tracker's results: `stpn vot eval RESULTS --data GOT-10k`."""
+    """Numbers of trackers' results, or of weights: `stpn vot eval RESULTS --data GOT-10k`."""
     from stpn_vot.arguments import EvalArguments
 
     arguments = parse_flags(EvalArguments, argv, "stpn vot eval")

@@ -1,54 +1,201 @@
-"""`stpn vot eval`: from result files to a table."""
+"""`stpn vot eval`: from result files, or from weights, to a table."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from stpn_core.errors import InputError
 from stpn_core.runs import replace_file
 from stpn_vot.arguments import EvalArguments
-from stpn_vot.metrics.got10k import Got10k, got10k
-from stpn_vot.metrics.got10k_files import read_got10k_results
+from stpn_vot.eval_table import got10k_table, one_pass_table, severity_table
+from stpn_vot.metrics.got10k import Got10k, Tracked, got10k
+from stpn_vot.metrics.ground_truth import GroundTruth, got10k_split, read_ground_truth
+from stpn_vot.metrics.one_pass import CONVENTIONS, OnePass, one_pass
+from stpn_vot.metrics.result_files import read_results
+from stpn_vot.protocol import Protocol, common_protocol, stated
+from stpn_vot.result_record import read_record
+
+STILL = "box that never moves"
 
 
 def run(arguments: EvalArguments) -> int:
-    """Evaluate, print a table, and write JSON if asked."""
-    if arguments.out is not None and not arguments.out.parent.is_dir():
-        raise InputError(f"--out {arguments.out}: there is no folder {arguments.out.parent}")
-    tracked = read_got10k_results(arguments.results, arguments.data / arguments.split)
-    whole = got10k(tracked)
-    rows = {"all frames": whole}
-    if arguments.sequences:
-        rows |= {name: got10k({name: one}) for name, one in tracked.items()}
-    print(f"{arguments.results} on {arguments.data / arguments.split}, {len(tracked)} sequences\n")
-    print(table(rows))
-    print(
-        f"\nMean over object classes: AO {100 * whole.mean_class_ao:.1f}, "
-        f"SR0.5 {100 * whole.mean_class_sr50:.1f}. FPS as the toolkit reports it, the mean of "
-        "1 / seconds; frames over seconds beside it."
-    )
+    """Track if weights are given, evaluate, print tables, and write JSON and plots if asked."""
+    _check(arguments)
+    if arguments.weights is not None:
+        from stpn_vot.eval_tracking import track_to_files
+
+        code = track_to_files(arguments)
+        if code is not None:
+            return code
+        if _is_unlabelled(arguments):
+            print(
+                f"{arguments.results[0]}: tracked; the split {arguments.split} has no public labels, "
+                "so it is measured by the benchmark's server: stpn vot submit"
+            )
+            return 0
+    names = _names(arguments.results)
+    protocols = {name: _protocol(folder, arguments) for name, folder in names.items()}
+    protocol = common_protocol(protocols)
+    truth = read_ground_truth(arguments.data, arguments.split)
+    trackers = {name: read_results(folder, truth) for name, folder in names.items()}
+    measured = {name: _measure(rows, truth, arguments) for name, rows in trackers.items()}
+    measured[STILL] = _measure(_still(truth), truth, arguments)
+    print(f"{truth.source}, {len(truth.sequences)} sequences; protocol {protocol}\n")
+    _print(measured, arguments)
+    if arguments.plots is not None:
+        _plot(measured, arguments.plots)
     if arguments.out is not None:
-        report = {name: _plain(row) for name, row in rows.items()}
+        report = {
+            "data": truth.source,
+            "split": arguments.split,
+            "protocol": protocol,
+            "trackers": {
+                name: {"results": str(names.get(name, ""))} | _plain(row)
+                for name, row in measured.items()
+            },
+        }
         replace_file(arguments.out, (json.dumps(report, indent=2) + "\n").encode())
     return 0
 
 
-def table(rows: dict[str, Got10k]) -> str:
-    """Percentages as text; a dash where no frame counts."""
-    width = max(map(len, rows))
-    names = ("AO", "SR0.5", "SR0.75", "FPS", "frames/s", "frames")
-    lines = [" " * width + "".join(f"{name:>9}" for name in names)]
-    for name, row in rows.items():
-        shares = (100 * row.ao, 100 * row.sr50, 100 * row.sr75, row.fps, row.frames_per_second)
-        cells = "".join(
-            f"{value:9.1f}" if math.isfinite(value) else f"{'-':>9}" for value in shares
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One tracker's numbers; None or nothing for what was not asked for. one_pass: by name of the
+    convention. by_severity: by bin. sequences: of each alone."""
+
+    got10k: Got10k | None
+    one_pass: Mapping[str, OnePass]
+    by_severity: Mapping[str, Got10k]
+    sequences: Mapping[str, Measured]
+
+
+def _check(arguments: EvalArguments) -> None:
+    if not arguments.results:
+        raise InputError("name the folder of results, RESULTS")
+    if arguments.weights is not None and len(arguments.results) > 1:
+        raise InputError("with --weights name one folder of results, which the tracker fills")
+    if arguments.weights is None:
+        given = {"--int-boxes": arguments.int_boxes, "--degrade": bool(arguments.degrade)}
+        if wrong := [name for name, value in given.items() if value]:
+            raise InputError(f"{wrong[0]} is for tracking, with --weights; these results are there")
+    if arguments.out is not None and not arguments.out.parent.is_dir():
+        raise InputError(f"--out {arguments.out}: there is no folder {arguments.out.parent}")
+
+
+def _is_unlabelled(arguments: EvalArguments) -> bool:
+    """Whether the split is one of GOT-10k's without labels, as test is."""
+    folder = got10k_split(arguments.data, arguments.split)
+    return folder is not None and next(folder.glob("*/cover.label"), None) is None
+
+
+def _names(folders: tuple[Path, ...]) -> dict[str, Path]:
+    """Trackers by the name of their folder; by the whole path where two bear the same."""
+    short = [folder.resolve().name for folder in folders]
+    unique = len(set(short)) == len(short)
+    return dict(zip(short if unique else map(str, folders), folders, strict=True))
+
+
+def _protocol(folder: Path, arguments: EvalArguments) -> Protocol:
+    record = read_record(folder)
+    return stated("unknown" if record is None else record.protocol, arguments.protocol, str(folder))
+
+
+def _measure(rows: Mapping[str, Tracked], truth: GroundTruth, arguments: EvalArguments) -> Measured:
+    usual = "otb" if truth.layout in ("otb", "lasot") else "got10k"
+    metric = usual if arguments.metric == "auto" else arguments.metric
+    severity: Mapping[str, Got10k] = {}
+    if arguments.by_severity:
+        from stpn_vot.severity import got10k_by_severity, severities
+
+        lengths = {name: len(one.truth) for name, one in rows.items()}
+        severity = got10k_by_severity(rows, severities(arguments.data, lengths))
+    whole = _numbers(rows, truth, metric)
+    each: dict[str, Measured] = {}
+    if arguments.sequences:
+        each = {name: _numbers({name: one}, truth, metric) for name, one in rows.items()}
+    return dataclasses.replace(whole, by_severity=severity, sequences=each)
+
+
+def _numbers(rows: Mapping[str, Tracked], truth: GroundTruth, metric: str) -> Measured:
+    passes = {}
+    if metric in ("otb", "all"):
+        passes = {c.name: one_pass(rows, c, visibility=truth.visibility) for c in CONVENTIONS}
+    return Measured(got10k(rows) if metric in ("got10k", "all") else None, passes, {}, {})
+
+
+def _still(truth: GroundTruth) -> dict[str, Tracked]:
+    return {
+        name: Tracked(
+            one.boxes,
+            one.cover,
+            np.repeat(one.boxes[None, :1], len(one.boxes), axis=1),
+            one.size,
+            None,
+            one.object_class,
         )
-        lines.append(f"{name:<{width}}{cells}{row.frames:9d}")
-    return "\n".join(lines)
+        for name, one in truth.sequences.items()
+    }
 
 
-def _plain(row: Got10k) -> dict[str, object]:
-    values = dataclasses.asdict(row) | {"curve": row.curve.tolist()}
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
+def _print(measured: Mapping[str, Measured], arguments: EvalArguments) -> None:
+    _print_rows(measured)
+    by_severity = {name: row.by_severity for name, row in measured.items() if row.by_severity}
+    if by_severity:
+        print(f"AO by severity\n{severity_table(by_severity)}\n")
+    for name, row in measured.items():
+        if row.sequences and name != STILL:
+            print(f"{name}, each sequence")
+            _print_rows(row.sequences)
+    if any(row.got10k for row in measured.values()):
+        print(
+            "mAO, mSR0.5: means over object classes. FPS as the toolkit reports it, the mean of "
+            "1 / seconds; frames over seconds beside it."
+        )
+
+
+def _print_rows(rows: Mapping[str, Measured]) -> None:
+    found = {name: row.got10k for name, row in rows.items() if row.got10k is not None}
+    if found:
+        print(got10k_table(found) + "\n")
+    for convention in CONVENTIONS:
+        passes = {n: r.one_pass[convention.name] for n, r in rows.items() if r.one_pass}
+        if passes:
+            print(one_pass_table(passes, convention) + "\n")
+
+
+def _plot(measured: Mapping[str, Measured], folder: Path) -> None:
+    from stpn_vot.eval_plots import one_pass_plot, success_plot
+
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(parents=True)
+    found = {name: row.got10k for name, row in measured.items() if row.got10k is not None}
+    if found:
+        replace_file(folder / "success.png", success_plot(found, STILL))
+    for convention in CONVENTIONS:
+        passes = {n: r.one_pass[convention.name] for n, r in measured.items() if r.one_pass}
+        if passes:
+            picture = one_pass_plot(passes, convention, STILL)
+            replace_file(folder / f"one_pass_{convention.name}.png", picture)
+    print(f"curves -> {folder}")
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: lists, and null for NaN."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

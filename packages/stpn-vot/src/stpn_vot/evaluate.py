@@ -6,7 +6,7 @@ A target is followed from its first box to the end of its video and never put ba
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,14 +87,44 @@ def follow_all(
 ) -> list[Followed]:
     """The way of each video's target, in order of the videos, on every rank. Arguments and errors
     as in `evaluate`."""
+    rows: list[list[Any]] = []
+    for video, _, way in followed(
+        model, index, range(index.num_videos), config, world,
+        precision=precision, degrade=degrade, stop=stop,
+    ):  # fmt: skip
+        boxes, seconds = torch.from_numpy(way.boxes), torch.from_numpy(way.seconds)
+        rows.append([video, boxes, seconds, [*way.size]])
+    every = sorted((row for rank in gather_values(rows) for row in rank), key=_video)
+    return [
+        Followed(boxes.numpy(), seconds.numpy(), (size[0], size[1]))
+        for _, boxes, seconds, size in every
+    ]
+
+
+def followed(
+    model: MixFormer,
+    index: VideoIndex,
+    videos: Sequence[int],
+    config: TrackingConfig,
+    world: World,
+    *,
+    precision: Precision = "fp32",
+    degrade: EvalDegrade | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[int, Target, Followed]]:
+    """This rank's share of `videos`, one after the other, each with its target and its way.
+
+    All ranks must go through it to its end. Training mode is put back then, or after an error.
+    Arguments and errors as in `evaluate`.
+    """
     require_present(index)
-    shard = shard_videos(np.diff(index.video_start).tolist(), world.size)[world.rank]
+    lengths = np.diff(index.video_start)[list(videos)]
+    shard = [videos[place] for place in shard_videos(lengths.tolist(), world.size)[world.rank]]
     targets = [target_of(index, video) for video in shard]
     total = sum(len(target.frames) for target in targets)
     pace = Pace(total, alone=world.size == 1, stop=stop)
     was_training = model.training
     model.eval()
-    rows: list[list[Any]] = []
     try:
         with tqdm(total=total, desc="track", unit="frame", disable=not world.is_main) as bar:
 
@@ -103,23 +133,15 @@ def follow_all(
                 pace.frame_done()
 
             for video, target in zip(shard, targets, strict=True):
+                bar.set_postfix_str(target.name)
                 way = follow(
                     model, index, target, config,
                     precision=precision, degrade=degrade, on_frame=frame_done,
                 )  # fmt: skip
-                rows.append(
-                    [video, torch.from_numpy(way.boxes), torch.from_numpy(way.seconds), [*way.size]]
-                )
+                yield video, target, way
         pace.finish()
     finally:
         model.train(was_training)
-    every = sorted(
-        (row for rank in gather_values(rows) for row in rank), key=lambda row: int(row[0])
-    )
-    return [
-        Followed(boxes.numpy(), seconds.numpy(), (size[0], size[1]))
-        for _, boxes, seconds, size in every
-    ]
 
 
 def follow(
@@ -192,3 +214,7 @@ def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
+
+
+def _video(row: list[Any]) -> int:
+    return int(row[0])
