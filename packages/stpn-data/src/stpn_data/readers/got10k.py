@@ -36,6 +36,7 @@ from stpn_data.readers.targets import (
     Oddities,
     Target,
     boxes_in,
+    check_areas,
     levels_in,
     read_targets,
     target_index,
@@ -169,6 +170,8 @@ def _read_sequence(folder: Path, place: _Place, split: str, report: OnDefect) ->
     boxes = boxes_in(path / "groundtruth.txt", report)
     if boxes is None:
         return None
+    absent = _absent(path, len(boxes), split, report)
+    check_areas(path / "groundtruth.txt", boxes, absent, report)
     frames = match_frames(
         folder, str(path), len(boxes), report, first=1, digits=8, whole=split != "test"
     )
@@ -178,7 +181,7 @@ def _read_sequence(folder: Path, place: _Place, split: str, report: OnDefect) ->
         folder=str(path),
         frames=frames,
         boxes=boxes,
-        absent=_absent(path, len(boxes), split, report),
+        absent=absent,
         label=meta.get("object_class") or NO_CLASS,
         size=size or size_of(str(path), frames),
     )

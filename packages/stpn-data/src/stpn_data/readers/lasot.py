@@ -30,6 +30,7 @@ from stpn_data.readers.targets import (
     Oddities,
     Target,
     boxes_in,
+    check_areas,
     levels_in,
     read_targets,
     target_index,
@@ -146,6 +147,7 @@ def _read_sequence(root: Path, place: tuple[str, str], report: OnDefect) -> Targ
         levels = levels_in(path / file, rows, 1, report, one_line=True)
         if levels is not None:
             absent |= levels != 0
+    check_areas(path / "groundtruth.txt", boxes, absent, report)
     frames = match_frames(root, images, rows, report, first=1, digits=8)
     return Target(
         name=name.rpartition("/")[2],

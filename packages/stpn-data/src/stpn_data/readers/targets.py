@@ -31,7 +31,14 @@ Item = TypeVar("Item")
 
 # What sets in use have, or a set of one's own may lack: no reason to refuse it.
 ODD = (
-    *("all covered", "box not finite", "frame numbers", "rows and images", "stray image"),
+    *(
+        "all covered",
+        "box not finite",
+        "box without area",
+        "frame numbers",
+        "rows and images",
+        "stray image",
+    ),
     *("cut label", "no label file", "meta", "no list"),
 )
 NO_CLASS = "object"  # where a set does not say what its target is
@@ -137,6 +144,16 @@ def boxes_in(path: Path, report: OnDefect) -> NDArray[np.float64] | None:
         sides = ", ".join(f"{side:g}" for side in boxes[row])
         report(Defect("box not finite", f"{path}:{row + 1}", f"({sides})"))
     return boxes
+
+
+def check_areas(
+    path: Path, boxes: NDArray[np.float64], absent: NDArray[np.bool_], report: OnDefect
+) -> None:
+    """Boxes of no width or height where no label says that the target is absent: odd."""
+    flat = np.isfinite(boxes).all(axis=1) & ~(boxes[:, 2:] > 0).all(axis=1)
+    for row in np.flatnonzero(flat & ~absent):
+        sides = ", ".join(f"{side:g}" for side in boxes[row])
+        report(Defect("box without area", f"{path}:{row + 1}", f"({sides}), not said to be absent"))
 
 
 def levels_in(

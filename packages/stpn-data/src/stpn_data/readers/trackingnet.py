@@ -24,6 +24,7 @@ from stpn_data.readers.targets import (
     Oddities,
     Target,
     boxes_in,
+    check_areas,
     read_targets,
     target_index,
 )
@@ -106,6 +107,8 @@ def _read_sequence(root: Path, chunk: str, name: str, report: OnDefect) -> Targe
     boxes = boxes_in(file, report)
     if boxes is None:
         return None
+    absent = np.zeros(len(boxes), bool)
+    check_areas(file, boxes, absent, report)
     whole = chunk != TEST
     frames = match_frames(root, images, len(boxes), report, first=0, digits=1, whole=whole)
     return Target(
@@ -113,6 +116,6 @@ def _read_sequence(root: Path, chunk: str, name: str, report: OnDefect) -> Targe
         folder=images,
         frames=frames,
         boxes=boxes,
-        absent=np.zeros(len(boxes), bool),
+        absent=absent,
         size=size_of(images, frames),
     )
