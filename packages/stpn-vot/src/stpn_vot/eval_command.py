@@ -23,8 +23,7 @@ from stpn_vot.metrics.one_pass import CONVENTIONS, OnePass, one_pass
 from stpn_vot.metrics.result_files import read_results
 from stpn_vot.protocol import Protocol, common_protocol, stated
 from stpn_vot.result_record import read_record
-
-STILL = "box that never moves"
+from stpn_vot.still_box import STILL, still_boxes
 
 
 def run(arguments: EvalArguments) -> int:
@@ -48,7 +47,7 @@ def run(arguments: EvalArguments) -> int:
     truth = read_ground_truth(arguments.data, arguments.split)
     trackers = {name: read_results(folder, truth) for name, folder in names.items()}
     measured = {name: _measure(rows, truth, arguments) for name, rows in trackers.items()}
-    measured[STILL] = _measure(_still(truth), truth, arguments)
+    measured[STILL] = _measure(still_boxes(truth), truth, arguments)
     print(f"{truth.source}, {len(truth.sequences)} sequences; protocol {protocol}\n")
     _print(measured, arguments)
     if arguments.plots is not None:
@@ -89,6 +88,10 @@ def _check(arguments: EvalArguments) -> None:
             raise InputError(f"{wrong[0]} is for tracking, with --weights; these results are there")
     if arguments.out is not None and not arguments.out.parent.is_dir():
         raise InputError(f"--out {arguments.out}: there is no folder {arguments.out.parent}")
+    if arguments.by_severity:  # before hours of tracking
+        from stpn_vot.severity import severities
+
+        severities(arguments.data, {})
 
 
 def _is_unlabelled(arguments: EvalArguments) -> bool:
@@ -130,20 +133,6 @@ def _numbers(rows: Mapping[str, Tracked], truth: GroundTruth, metric: str) -> Me
     if metric in ("otb", "all"):
         passes = {c.name: one_pass(rows, c, visibility=truth.visibility) for c in CONVENTIONS}
     return Measured(got10k(rows) if metric in ("got10k", "all") else None, passes, {}, {})
-
-
-def _still(truth: GroundTruth) -> dict[str, Tracked]:
-    return {
-        name: Tracked(
-            one.boxes,
-            one.cover,
-            np.repeat(one.boxes[None, :1], len(one.boxes), axis=1),
-            one.size,
-            None,
-            one.object_class,
-        )
-        for name, one in truth.sequences.items()
-    }
 
 
 def _print(measured: Mapping[str, Measured], arguments: EvalArguments) -> None:
