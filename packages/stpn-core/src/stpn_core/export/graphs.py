@@ -6,6 +6,7 @@ prompts of width D_i.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -15,18 +16,21 @@ from stpn_core.encoder import PromptedEncoder, Prompts
 from stpn_core.stpn import STPN
 from stpn_core.support_tokens import support_tokens
 
+SUPPORT = {1: "support_frames"}
+"""Any number of support frames, in the second dimension."""
+
 
 @dataclass(frozen=True, eq=False)
 class Graph:
     """name: what the graph is for, as `Graphs` of the manifest calls it. inputs: examples by name,
-    in the order of the module's arguments. outputs: names. any_number: inputs whose second dimension
-    is K."""
+    in the order of the module's arguments. outputs: names. free: by input the dimensions that are
+    not fixed by the example, each with a name; those of one name are equal."""
 
     name: str
     module: nn.Module
     inputs: dict[str, Tensor]
     outputs: tuple[str, ...]
-    any_number: tuple[str, ...] = field(default=())
+    free: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
 
 class PlainGraph(nn.Module):
@@ -95,7 +99,7 @@ def encoder_graphs(stpn: STPN, size: tuple[int, int]) -> list[Graph]:
     return [
         *graphs,
         Graph("encoder", encoder, {"image": image} | prompts, maps),
-        Graph("predictor", predictor, support, tuple(prompts), any_number=("tokens", "valid")),
+        Graph("predictor", predictor, support, tuple(prompts), dict.fromkeys(support, SUPPORT)),
     ]
 
 

@@ -10,15 +10,19 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stpn_core.export.graphs import Graph
 
-MOST_SUPPORT = 1024
-"""Support frames that an exported predictor takes at the most."""
+MOST = 1 << 20
+"""Of whatever there may be any number of."""
 
 
 @torch.no_grad()
 def program_of(graph: Graph) -> ExportedProgram:
-    """Trace a graph at the sizes of its examples; the number of support frames stays free."""
-    number = Dim("support_frames", min=1, max=MOST_SUPPORT)
-    shapes = [{1: number} if name in graph.any_number else None for name in graph.inputs]
+    """Trace a graph at the sizes of its examples; what is free stays free."""
+    names = {name for each in graph.free.values() for name in each.values()}
+    sizes = {name: Dim(name, min=1, max=MOST) for name in names}
+    shapes = [
+        {axis: sizes[name] for axis, name in graph.free.get(given, {}).items()} or None
+        for given in graph.inputs
+    ]
     variadic = len(graph.inputs) - _named_arguments(graph)
     nested = shapes[: len(shapes) - variadic] + ([tuple(shapes[-variadic:])] if variadic else [])
     # the fused kernels' memory layout would be baked into the program, and no other runtime has it
