@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stpn_data.errors import DataError
-from stpn_data.synthesize import SEVERITY_BINS, severity_bin, severity_of
+from stpn_data.synthesize.record import FILE, SEVERITY_BINS, read_record, severity_bin
 from stpn_vot.metrics.got10k import Got10k, Tracked, got10k
 
 
@@ -19,15 +19,15 @@ def severities(root: str | Path, lengths: Mapping[str, int]) -> dict[str, list[f
     root: the data set, or the folder of its split. Raises DataError if it does not record them.
     """
     root = Path(root)
-    record = root if (root / "synthetic.json").is_file() else root.parent
-    known = {name.split("/", 1)[1]: value for name, (_, value) in severity_of(record).items()}
-    found = {}
+    records = read_record(root if (root / FILE).is_file() else root.parent)
+    known = {video.name.split("/", 1)[1]: video.severity for video in records}
     for name, length in lengths.items():
-        frames = [f"{name}/{t:06d}" for t in range(length)]
-        if missing := [frame for frame in frames if frame not in known]:
-            raise DataError(f"{root}: no severity is recorded for frame {missing[0]}")
-        found[name] = [known[frame] for frame in frames]
-    return found
+        if len(known.get(name, ())) != length:
+            raise DataError(
+                f"{root}: severity is recorded for {len(known.get(name, ()))} frames of {name}, "
+                f"not for its {length}"
+            )
+    return {name: known[name] for name in lengths}
 
 
 def got10k_by_severity(
