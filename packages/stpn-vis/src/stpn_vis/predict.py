@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from stpn_core.errors import InputError, StpnError
-from stpn_core.runs import replace_file, unfinished_file
+from stpn_core.runs import unfinished_file
 from stpn_core.training import StopFlag, listening
 from stpn_data.support import UniformPolicy, counted_policy
 from stpn_data.transforms import EvalResize
@@ -93,7 +92,7 @@ def predict(
                 os.fsync(lines.fileno())
             status, problems = video.status, video.problems
             if count:
-                replace_file(out / "results.json", json.dumps(records.results()).encode())
+                records.write_results(out / "results.json")
                 os.replace(partial, out / "instances.jsonl")
             elif not stop:
                 reason = "; ".join(problems) or status

@@ -4,11 +4,15 @@ torch."""
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 import numpy as np
 
+from stpn_core.runs import unfinished_file
 from stpn_vis.found import Found
 from stpn_vis.rle import Rle, as_json, encode
 
@@ -49,17 +53,31 @@ class Records:
             self.last[i] = (label, score)
         self.frames += 1
 
-    def results(self) -> list[dict[str, Any]]:
+    def results(self) -> Iterator[dict[str, Any]]:
         """Rows of a YouTube-VIS results file for video 1; category ids count classes from 1."""
-        return [
-            {
+        for i, masks in self.masks.items():
+            yield {
                 "video_id": 1,
                 "category_id": self.last[i][0] + 1,
                 "score": round(self.last[i][1], 5),
                 "segmentations": [as_json(masks.get(t)) for t in range(self.frames)],
             }
-            for i, masks in self.masks.items()
-        ]
+
+    def write_results(self, path: Path) -> None:
+        """Write `results` to `path`, whole or not at all, object by object: the text of a long video
+        would take more memory than its masks. Raises OSError if the disk refuses."""
+        partial = unfinished_file(path.parent, path.stem)
+        try:
+            with open(partial, "w", encoding="utf-8") as file:
+                file.write("[")
+                for place, row in enumerate(self.results()):
+                    file.write((", " if place else "") + json.dumps(row))
+                file.write("]")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def as_record(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stpn_core.errors import InputError, StpnError
-from stpn_core.runs import replace_file, unfinished_file
+from stpn_core.runs import unfinished_file
 from stpn_core.training import StopFlag, listening
 from stpn_data.arrays.frames import FrameSource
 from stpn_data.support import UniformPolicy, counted_policy
@@ -98,7 +97,7 @@ def predict(
                 lines.flush()
                 os.fsync(lines.fileno())
             if count:
-                replace_file(out / "results.json", json.dumps(records.results()).encode())
+                records.write_results(out / "results.json")
                 os.replace(partial, out / "instances.jsonl")
             elif not stop:
                 reason = "; ".join(video.problems) or video.status
