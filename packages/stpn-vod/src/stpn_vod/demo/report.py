@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
+from stpn_core.page import as_base64, environment
 from stpn_core.runs import replace_file
 from stpn_data.index import VideoIndex
 from stpn_vod.coco_ap import FrameBoxes
@@ -28,6 +24,7 @@ from stpn_vod.model_file import TrainedDetector
 from stpn_vod.severity import BINS
 
 Scores = Mapping[str, Mapping[str, float]]
+PACKAGES = ("torch", "torchvision", "timm", "stpn-core", "stpn-data", "stpn-vod")
 EXAMPLES = 8
 SHOWN = 0.75  # severity of the frames that are shown
 
@@ -92,22 +89,22 @@ def write_report(
         }
         for frame in example_frames(arms[0])
     ]
-    environment = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("stpn_vod.demo", "."), autoescape=True
     )
-    page = environment.get_template("report.html.jinja").render(
+    page = templates.get_template("report.html.jinja").render(
         verdict=found.verdict,
         score=SCORE,
         bins=names,
         arms=arms,
-        ap_plot=_base64(plots.ap_by_severity(arms, names)),
-        loss_plot=_base64(plots.losses(arms[:2])),
+        ap_plot=as_base64(plots.ap_by_severity(arms, names)),
+        loss_plot=as_base64(plots.losses(arms[:2])),
         examples=examples,
         clip=clip.name,
         data_settings=(data / "synthetic.json").read_text()[:4000],
         configs={arm.title: json.dumps(arm.config, indent=2) for arm in arms[:2]},
         seconds=seconds,
-        environment=_environment(),
+        environment=environment(PACKAGES),
         recipe=recipe,
     )
     replace_file(path, page.encode())
@@ -140,21 +137,4 @@ def truth_of(arm: Arm) -> Arm:
 def _png(image: Tensor) -> str:
     buffer = io.BytesIO()
     Image.fromarray(image.permute(1, 2, 0).numpy()).save(buffer, "PNG")
-    return _base64(buffer.getvalue())
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _environment() -> dict[str, str]:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
-    return {
-        "date": date.today().isoformat(),
-        "machine": f"{device or platform.machine()}, {torch.get_num_threads()} threads",
-        "Python": platform.python_version(),
-        **{
-            name: version(name)
-            for name in ("torch", "torchvision", "timm", "stpn-core", "stpn-data", "stpn-vod")
-        },
-    }
+    return as_base64(buffer.getvalue())
