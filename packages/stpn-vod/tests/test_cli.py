@@ -162,10 +162,10 @@ def test_notes_of_a_run_reach_the_terminal(shapes, trained, tmp_path):
     heard: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger("stpn_vod").addHandler(handler)
+    logging.getLogger("stpn_core").addHandler(handler)
     try:
         assert main(["vod", "train", recipe, "--out", str(tmp_path / "run")]) == 0
     finally:
-        logging.getLogger("stpn_vod").removeHandler(handler)
+        logging.getLogger("stpn_core").removeHandler(handler)
     assert heard[0] == "continuing after step 4 of 5"
     assert heard[-1].startswith("step 5: AP ")

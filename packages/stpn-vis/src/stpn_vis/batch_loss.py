@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from stpn_core.training import World
 from stpn_data.batch import Batch, normalise
 from stpn_data.errors import DataError
 from stpn_vis.predictions import Target
@@ -34,13 +32,3 @@ class BatchLoss(nn.Module):
             valid=batch.valid if supported else None,
             support_labels=batch.support_labels,
         )
-
-
-def loss_module(model: Segmenter, world: World) -> nn.Module:
-    """`BatchLoss`, wrapped so that gradients are averaged if there are several processes."""
-    module = BatchLoss(model)
-    if world.size == 1:
-        return module
-    devices = [world.device] if world.device.type == "cuda" else None
-    # The prompt predictor has no part in the loss of a batch that comes without support.
-    return DistributedDataParallel(module, device_ids=devices, find_unused_parameters=True)

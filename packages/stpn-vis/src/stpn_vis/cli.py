@@ -5,65 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from stpn_core.command import Verb, list_recipes, read_text, run_verb, show_notes
-from stpn_core.errors import InputError
+from stpn_core.command import Verb, run_verb
 from stpn_core.hub.verbs import hub_verbs
-from stpn_core.settings import from_json, to_json
+from stpn_core.recipe_verbs import recipe_verbs
 
 
 def main(argv: Sequence[str]) -> int:
     """Video instance segmentation."""
     return run_verb("vis", "Video instance segmentation.", VERBS, argv)
-
-
-def recipes(argv: Sequence[str]) -> int:
-    """List the recipes, or show one completely: `stpn vis recipes [NAME] [--twin]`."""
-    from stpn_vis.arguments import RecipesArguments, parse
-    from stpn_vis.config import twin
-    from stpn_vis.recipes import RECIPES, get_recipe
-
-    arguments = parse(RecipesArguments, argv, "recipes")
-    if arguments.name:
-        recipe = get_recipe(arguments.name)
-        print(to_json(twin(recipe) if arguments.twin else recipe), end="")
-    elif arguments.twin:
-        raise InputError("stpn vis recipes --twin: name a recipe")
-    else:
-        list_recipes(RECIPES)
-    return 0
-
-
-def train(argv: Sequence[str]) -> int:
-    """Train a recipe: `stpn vis train RECIPE --out DIR --data.root DATA`."""
-    from tyro import MISSING
-
-    from stpn_vis.arguments import TrainArguments, parse
-    from stpn_vis.config import Recipe, twin
-    from stpn_vis.recipes import RECIPES, get_recipe
-
-    if not argv or argv[0].startswith("-"):
-        print(
-            "usage: stpn vis train RECIPE|CONFIG.json --out DIR [--data.root DATA] [--twin]\n"
-            "                      [--resume auto|none|STEP] [--any.field VALUE ...]\n\n"
-            f"{train.__doc__}\n\nrecipes: {', '.join(RECIPES)}\n"
-            "`stpn vis train RECIPE --help` lists every field with its default."
-        )
-        if argv and argv[0] in ("-h", "--help"):
-            return 0
-        raise InputError("say which recipe to train")
-    written = argv[0].endswith(".json")
-    start = from_json(Recipe, read_text(argv[0]), argv[0]) if written else get_recipe(argv[0])
-    default = TrainArguments(out=MISSING, recipe=start)
-    arguments = parse(TrainArguments, argv[1:], f"train {argv[0]}", default)
-
-    from tqdm.contrib.logging import logging_redirect_tqdm
-
-    from stpn_vis.train import train as run
-
-    recipe = twin(arguments.recipe) if arguments.twin else arguments.recipe
-    show_notes("stpn_core", "stpn_data", "stpn_vis")
-    with logging_redirect_tqdm():
-        return run(recipe, arguments.out, resume=arguments.resume)
 
 
 def evaluate(argv: Sequence[str]) -> int:
@@ -144,6 +93,18 @@ def demo(argv: Sequence[str]) -> int:
     return run(arguments)
 
 
+def explain(argv: Sequence[str]) -> int:
+    """Look inside a segmenter: `stpn vis explain DATA_OR_VIDEO --weights W --out DIR`."""
+    from stpn_vis.arguments import parse
+    from stpn_vis.explain.arguments import ExplainArguments
+
+    arguments = parse(ExplainArguments, argv, "explain")
+
+    from stpn_vis.explain.command import run
+
+    return run(arguments)
+
+
 def export(argv: Sequence[str]) -> int:
     """Write a segmenter as ONNX, checked against torch: `stpn vis export WEIGHTS --out DIR`."""
     from stpn_vis.arguments import parse
@@ -157,14 +118,16 @@ def export(argv: Sequence[str]) -> int:
     return run(arguments)
 
 
+_RECIPES = recipe_verbs("vis")
 VERBS: dict[str, Verb] = {
-    "train": train,
+    "train": _RECIPES["train"],
     "eval": evaluate,
     "predict": predict,
     "submit": submit,
     "export-weights": export_weights,
     **hub_verbs("vis"),
+    "explain": explain,
     "export": export,
     "demo": demo,
-    "recipes": recipes,
+    "recipes": _RECIPES["recipes"],
 }

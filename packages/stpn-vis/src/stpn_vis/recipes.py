@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
-from stpn_core.command import pick_recipe
+from stpn_core.command import pick_recipe, preset, replace_in
 from stpn_core.training.config import OptimConfig, RunConfig
 from stpn_vis.build_config import SegmenterConfig
 from stpn_vis.config import DataConfig, EvalConfig, Recipe
@@ -81,11 +80,11 @@ def released(recipe: Recipe) -> Recipe:
     Every bias decayed, no warm-up, class layer from scratch, no auxiliary loss, fp16; test prompts
     from 14 frames over the whole video, computed once. Not measured by us.
     """
-    recipe = _replace(recipe, "model", prompt_aux=0.0)
-    recipe = _replace(recipe, "data", support_dropout=0.0)
-    recipe = _replace(recipe, "optim", no_bias_decay=False, warmup_steps=0)
-    recipe = _replace(recipe, "run", precision="fp16")
-    recipe = _replace(recipe, "eval", policy="uniform", count=14)
+    recipe = replace_in(recipe, "model", prompt_aux=0.0)
+    recipe = replace_in(recipe, "data", support_dropout=0.0)
+    recipe = replace_in(recipe, "optim", no_bias_decay=False, warmup_steps=0)
+    recipe = replace_in(recipe, "run", precision="fp16")
+    recipe = replace_in(recipe, "eval", policy="uniform", count=14)
     return dataclasses.replace(recipe, name=f"{recipe.name}_released", class_head="drop")
 
 
@@ -95,8 +94,8 @@ def paper(recipe: Recipe) -> Recipe:
     What the paper leaves open is as in `released`. Reported for YouTube-VIS 2019: 54.8 AP, 78.7
     AP50, 61.0 AP75 on the official validation set; not measured by us.
     """
-    recipe = _replace(released(recipe), "model", predictor="transformer", num_prompts=7)
-    recipe = _replace(recipe, "eval", policy="window", count=14, stride=8)
+    recipe = replace_in(released(recipe), "model", predictor="transformer", num_prompts=7)
+    recipe = replace_in(recipe, "eval", policy="window", count=14, stride=8)
     return dataclasses.replace(recipe, name=recipe.name.replace("_released", "_paper"))
 
 
@@ -156,19 +155,11 @@ def synthetic() -> Recipe:
     )  # fmt: skip
 
 
-def _preset(change: Callable[[Recipe], Recipe], base: Callable[[], Recipe]) -> Callable[[], Recipe]:
-    def make() -> Recipe:
-        return change(base())
-
-    make.__doc__ = f"{(change.__doc__ or '').splitlines()[0]} See `{base.__name__}`."
-    return make
-
-
 BENCHMARKS: tuple[Callable[[], Recipe], ...] = (ytvis19_swin_t, ytvis21_swin_t, ovis_swin_t)
 RECIPES: dict[str, Callable[[], Recipe]] = {
     **{make.__name__: make for make in BENCHMARKS},
-    **{f"{make.__name__}_released": _preset(released, make) for make in BENCHMARKS},
-    **{f"{make.__name__}_paper": _preset(paper, make) for make in BENCHMARKS},
+    **{f"{make.__name__}_released": preset(released, make) for make in BENCHMARKS},
+    **{f"{make.__name__}_paper": preset(paper, make) for make in BENCHMARKS},
     "own": own,
     "synthetic": synthetic,
 }
@@ -181,11 +172,6 @@ def get_recipe(name: str) -> Recipe:
 
 
 def _other_set(recipe: Recipe, name: str, *, classes: int, steps: int, drop: int) -> Recipe:
-    recipe = _replace(recipe, "model", num_classes=classes)
-    recipe = _replace(recipe, "optim", steps=steps, drop_at=(drop / steps,))
+    recipe = replace_in(recipe, "model", num_classes=classes)
+    recipe = replace_in(recipe, "optim", steps=steps, drop_at=(drop / steps,))
     return dataclasses.replace(recipe, name=name)
-
-
-def _replace(recipe: Recipe, part: str, **changes: Any) -> Recipe:
-    changed = dataclasses.replace(getattr(recipe, part), **changes)
-    return dataclasses.replace(recipe, **{part: changed})

@@ -5,65 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from stpn_core.command import Verb, list_recipes, read_text, run_verb, show_notes
-from stpn_core.errors import InputError
+from stpn_core.command import Verb, run_verb
 from stpn_core.hub.verbs import hub_verbs
-from stpn_core.settings import from_json, to_json
+from stpn_core.recipe_verbs import recipe_verbs
 
 
 def main(argv: Sequence[str]) -> int:
     """Video object detection."""
     return run_verb("vod", "Video object detection.", VERBS, argv)
-
-
-def recipes(argv: Sequence[str]) -> int:
-    """List the recipes, or show one completely: `stpn vod recipes [NAME] [--twin]`."""
-    from stpn_vod.arguments import RecipesArguments, parse
-    from stpn_vod.config import twin
-    from stpn_vod.recipes import RECIPES, get_recipe
-
-    arguments = parse(RecipesArguments, argv, "recipes")
-    if arguments.name:
-        recipe = get_recipe(arguments.name)
-        print(to_json(twin(recipe) if arguments.twin else recipe), end="")
-    elif arguments.twin:
-        raise InputError("stpn vod recipes --twin: name a recipe")
-    else:
-        list_recipes(RECIPES)
-    return 0
-
-
-def train(argv: Sequence[str]) -> int:
-    """Train a recipe: `stpn vod train RECIPE --out DIR --data.root DATA`."""
-    from tyro import MISSING
-
-    from stpn_vod.arguments import TrainArguments, parse
-    from stpn_vod.config import Recipe, twin
-    from stpn_vod.recipes import RECIPES, get_recipe
-
-    if not argv or argv[0].startswith("-"):
-        print(
-            "usage: stpn vod train RECIPE|CONFIG.json --out DIR [--data.root DATA] [--twin]\n"
-            "                      [--resume auto|none|STEP] [--any.field VALUE ...]\n\n"
-            f"{train.__doc__}\n\nrecipes: {', '.join(RECIPES)}\n"
-            "`stpn vod train RECIPE --help` lists every field with its default."
-        )
-        if argv and argv[0] in ("-h", "--help"):
-            return 0
-        raise InputError("say which recipe to train")
-    written = argv[0].endswith(".json")
-    start = from_json(Recipe, read_text(argv[0]), argv[0]) if written else get_recipe(argv[0])
-    default = TrainArguments(out=MISSING, recipe=start)
-    arguments = parse(TrainArguments, argv[1:], f"train {argv[0]}", default)
-
-    from tqdm.contrib.logging import logging_redirect_tqdm
-
-    from stpn_vod.train import train as run
-
-    recipe = twin(arguments.recipe) if arguments.twin else arguments.recipe
-    show_notes("stpn_core", "stpn_data", "stpn_vod")
-    with logging_redirect_tqdm():
-        return run(recipe, arguments.out, resume=arguments.resume)
 
 
 def evaluate(argv: Sequence[str]) -> int:
@@ -151,8 +100,9 @@ def export(argv: Sequence[str]) -> int:
     return run(arguments)
 
 
+_RECIPES = recipe_verbs("vod")
 VERBS: dict[str, Verb] = {
-    "train": train,
+    "train": _RECIPES["train"],
     "eval": evaluate,
     "predict": predict,
     "explain": explain,
@@ -160,5 +110,5 @@ VERBS: dict[str, Verb] = {
     **hub_verbs("vod"),
     "app": app,
     "demo": demo,
-    "recipes": recipes,
+    "recipes": _RECIPES["recipes"],
 }

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
-from stpn_core.command import pick_recipe
+from stpn_core.command import pick_recipe, preset, replace_in
 from stpn_core.training.config import OptimConfig, RunConfig
 from stpn_vod.build_config import DetectorConfig
 from stpn_vod.config import DataConfig, EvalConfig, Recipe
@@ -62,7 +61,7 @@ def vid_swin_l() -> Recipe:
     No COCO weights are published for it: starts from classification weights.
     """
     recipe = _with_encoder(vid_swin_t(), "vid_swin_l", "swin_large")
-    return dataclasses.replace(_replace_model(recipe, checkpointing=True), init="imagenet1k")
+    return dataclasses.replace(replace_in(recipe, "model", checkpointing=True), init="imagenet1k")
 
 
 def released(recipe: Recipe) -> Recipe:
@@ -73,7 +72,7 @@ def released(recipe: Recipe) -> Recipe:
     prompts from 14 frames over the whole video, computed once. Reported 85.0 AP50 (COCO) and 85.2
     (MEGA's AP50) for Swin-T; not measured by us.
     """
-    recipe = _replace_model(recipe, prompt_merge="released", prompt_aux=0.0, pad_to=16)
+    recipe = replace_in(recipe, "model", prompt_merge="released", prompt_aux=0.0, pad_to=16)
     return dataclasses.replace(
         recipe,
         name=f"{recipe.name}_released",
@@ -91,7 +90,7 @@ def paper(recipe: Recipe) -> Recipe:
     What the paper leaves open (augmentation, sampling of training support, gradient through the
     support) is as in `released`. Reported 60.6 AP / 85.0 AP50 for Swin-T; not measured by us.
     """
-    recipe = _replace_model(recipe, predictor="transformer", num_prompts=7, prompt_aux=0.0)
+    recipe = replace_in(recipe, "model", predictor="transformer", num_prompts=7, prompt_aux=0.0)
     return dataclasses.replace(
         recipe,
         name=f"{recipe.name}_paper",
@@ -159,19 +158,11 @@ def synthetic() -> Recipe:
     )  # fmt: skip
 
 
-def _preset(change: Callable[[Recipe], Recipe], base: Callable[[], Recipe]) -> Callable[[], Recipe]:
-    def make() -> Recipe:
-        return change(base())
-
-    make.__doc__ = f"{(change.__doc__ or '').splitlines()[0]} See `{base.__name__}`."
-    return make
-
-
 VID: tuple[Callable[[], Recipe], ...] = (vid_swin_t, vid_swin_s, vid_swin_b, vid_swin_l)
 RECIPES: dict[str, Callable[[], Recipe]] = {
     **{make.__name__: make for make in VID},
-    **{f"{make.__name__}_released": _preset(released, make) for make in VID},
-    **{f"{make.__name__}_paper": _preset(paper, make) for make in VID},
+    **{f"{make.__name__}_released": preset(released, make) for make in VID},
+    **{f"{make.__name__}_paper": preset(paper, make) for make in VID},
     "vid_swin_t_selsa": vid_swin_t_selsa,
     "vid_swin_t_stpn_selsa": vid_swin_t_stpn_selsa,
     "own": own,
@@ -186,8 +177,4 @@ def get_recipe(name: str) -> Recipe:
 
 
 def _with_encoder(recipe: Recipe, name: str, encoder: str) -> Recipe:
-    return dataclasses.replace(_replace_model(recipe, encoder=encoder), name=name)
-
-
-def _replace_model(recipe: Recipe, **changes: Any) -> Recipe:
-    return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, **changes))
+    return dataclasses.replace(replace_in(recipe, "model", encoder=encoder), name=name)

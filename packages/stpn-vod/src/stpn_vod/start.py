@@ -7,10 +7,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from stpn_core.errors import InputError
 from stpn_core.runs import weights_file
+from stpn_core.training import same_start
 from stpn_data.clips import ClipDataset
 from stpn_data.errors import DataError
 from stpn_data.index import VideoIndex, concat, require_present
@@ -107,22 +106,15 @@ def with_classes_of(recipe: Recipe, index: VideoIndex) -> Recipe:
 
 
 def starting_model(recipe: Recipe) -> Detector:
-    """The detector with its initial weights, the same for a recipe and its twin.
-
-    What they share is taken from the twin, which draws no random numbers for predictor, aggregators
-    or auxiliary head, so that for one seed both start with the same values there.
-    """
-    seed = recipe.run.seed
-    torch.manual_seed(seed)
-    model = build_detector(recipe.model, pretrained=recipe.init == "imagenet1k")
-    torch.manual_seed(seed)
-    twin = build_detector(recipe.model.single_frame())
-    if recipe.init != "imagenet1k":
-        model.load_state_dict(twin.state_dict(), strict=False)
-    else:  # the encoder has its weights from outside; heads alone are shared
-        shared = {k: v for k, v in twin.state_dict().items() if not k.startswith("stpn.")}
-        model.load_state_dict(shared, strict=False)
-    if recipe.init and recipe.init != "imagenet1k":
+    """The detector with its initial weights, the same for a recipe and its twin."""
+    pretrained = recipe.init == "imagenet1k"
+    model = same_start(
+        lambda: build_detector(recipe.model, pretrained=pretrained),
+        lambda: build_detector(recipe.model.single_frame()),
+        recipe.run.seed,
+        keep="stpn." if pretrained else "",
+    )
+    if recipe.init and not pretrained:
         source = weights_file(recipe.init) if Path(recipe.init).is_dir() else recipe.init
         report = load_initial(model, source, architecture=recipe.model.encoder)
         _log.info("%s", report)

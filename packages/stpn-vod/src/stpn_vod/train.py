@@ -7,9 +7,17 @@ from pathlib import Path
 
 from torch import Tensor
 
-from stpn_core.training import Job, Post, broadcast_value, continue_run, in_run, train_steps
+from stpn_core.training import (
+    Job,
+    Post,
+    broadcast_value,
+    continue_run,
+    data_parallel,
+    in_run,
+    train_steps,
+)
 from stpn_data.loader import TrainingLoader, training_loader
-from stpn_vod.batch_loss import loss_module
+from stpn_vod.batch_loss import BatchLoss
 from stpn_vod.config import Recipe
 from stpn_vod.config_checks import check_recipe
 from stpn_vod.evaluate import evaluate
@@ -63,7 +71,7 @@ def _train(recipe: Recipe, post: Post, resume: str) -> int:
         optim=recipe.optim,
         run=recipe.run,
         training=training,
-        loss_of=loss_module(training.model, post.world),
+        loss_of=data_parallel(BatchLoss(training.model), post.world),
         open_batches=open_batches,
         write=write,
         validate=validate if validation is not None else None,
