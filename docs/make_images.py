@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/synthetic-data.md and docs/instance-masks.md:
+"""Draws the pictures of docs/synthetic-data.md, docs/instance-masks.md and docs/tracking-data.md:
 `python docs/make_images.py` writes docs/images/.
 
 They are made by the project itself, so anyone can make them again; they change only when the drawing
@@ -23,6 +23,7 @@ from stpn_data.synthesize.pattern import PATTERNS
 from stpn_data.synthesize.render import Frame, render
 from stpn_data.synthesize.scene import Scene, draw_scene
 from stpn_data.synthesize.schedule import CLEAN, Spoil
+from stpn_data.synthesize.targets import draw_targets
 
 SIDE, GAP, MARGIN = 144, 4, 20
 QUALITY = 88  # of the JPEG files
@@ -40,6 +41,7 @@ def main() -> None:
         "degradations.jpg": ladder(),
         "classes.jpg": matched_set(),
         "instances.jpg": instances(),
+        "targets.jpg": targets(),
     }.items():
         path = out / name
         picture.save(path, quality=QUALITY, subsampling="4:4:4", optimize=True)
@@ -92,6 +94,30 @@ def instances() -> Image.Image:
     captions = [caption(frame.spoil) for frame in frames]
     cells = [[picture(frame.image) for frame in frames], [masked(frame) for frame in frames]]
     return table(cells, [captions, [""] * len(captions)])
+
+
+def targets() -> Image.Image:
+    """One target among look-alikes: every third frame with its box, where it is in the frame."""
+    arguments = Arguments(
+        layout="got10k",
+        frames=42,
+        size=(SIDE, SIDE),
+        objects=(3, 3),
+        look_alikes=1.0,
+        kinds=("blur", "defocus", "occlusion", "noise", "low_light"),
+        speeds=("fast",),
+        seed=3,
+    )
+    scene = draw_targets(arguments, 0, 0)
+    classes = arguments.classes
+    labels = tuple(classes[(scene.order[0] + offset) % len(classes)] for offset in scene.offsets)
+    frames = list(render(scene, labels, SIDE, SIDE))[::3]
+    cells = [
+        annotated(replace(frame, boxes=frame.boxes[: int(frame.outlines[0].any())]))
+        for frame in frames
+    ]
+    captions = [caption(frame.spoil) for frame in frames]
+    return table([cells[:7], cells[7:]], [captions[:7], captions[7:]])
 
 
 def masked(frame: Frame) -> Image.Image:

@@ -15,7 +15,7 @@ from stpn_data.defects import Defect
 from stpn_data.errors import DataError
 from stpn_data.index import ABSENT, VideoIndex
 from stpn_data.layouts import find_layout
-from stpn_data.readers import join_targets, read_got10k
+from stpn_data.readers import read_got10k
 
 
 @pytest.fixture(autouse=True)
@@ -234,16 +234,6 @@ def test_classes_of_a_file_number_all_splits(tmp_path: Path) -> None:
     assert (index.classes, set(index.labels.tolist())) == (("ant", "goat"), {1})
     with pytest.raises(DataError, match="class 'goat' is not among the classes"):
         read_got10k(tmp_path, "train", classes=["ant"], progress=False)
-
-
-def test_sets_with_other_classes_are_joined(tmp_path: Path) -> None:
-    got10k_split(tmp_path / "one/train", ["a"], label="goat")
-    got10k_split(tmp_path / "two/train", ["b"], label="ant")
-    one, two = (open_dataset(tmp_path / name, "train") for name in ("one", "two"))
-    both = join_targets([one, two])
-    assert both.classes == ("ant", "goat")
-    assert both.labels.tolist() == [1] * 4 + [0] * 4
-    assert both.keys.tolist() == list(range(8))
 
 
 def test_a_changed_label_is_seen(tmp_path: Path) -> None:

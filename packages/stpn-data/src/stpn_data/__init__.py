@@ -35,11 +35,15 @@ if TYPE_CHECKING:
     from stpn_data.masks import Instance as Instance
     from stpn_data.masks import Masks as Masks
     from stpn_data.masks import instances_of as instances_of
+    from stpn_data.readers.coco_targets import read_coco_targets as read_coco_targets
     from stpn_data.readers.coco_vid import read_coco_vid as read_coco_vid
+    from stpn_data.readers.got10k import read_got10k as read_got10k
     from stpn_data.readers.imagenet_det import read_imagenet_det as read_imagenet_det
     from stpn_data.readers.imagenet_vid import read_imagenet_vid as read_imagenet_vid
+    from stpn_data.readers.lasot import read_lasot as read_lasot
     from stpn_data.readers.own import read_frames_folder as read_frames_folder
     from stpn_data.readers.own import read_own as read_own
+    from stpn_data.readers.trackingnet import read_trackingnet as read_trackingnet
     from stpn_data.readers.youtube_vis import read_youtube_vis as read_youtube_vis
     from stpn_data.sequence import EvalFrame as EvalFrame
     from stpn_data.sequence import EvalVideo as EvalVideo
@@ -96,6 +100,10 @@ _HOME = {
     "read_own": "readers.own",
     "read_frames_folder": "readers.own",
     "read_youtube_vis": "readers.youtube_vis",
+    "read_got10k": "readers.got10k",
+    "read_lasot": "readers.lasot",
+    "read_trackingnet": "readers.trackingnet",
+    "read_coco_targets": "readers.coco_targets",
     "OnlinePolicy": "support",
     "UniformPolicy": "support",
     "WindowPolicy": "support",

@@ -17,12 +17,10 @@ if TYPE_CHECKING:
     from stpn_data.readers.lasot import read_lasot as read_lasot
     from stpn_data.readers.own import read_frames_folder as read_frames_folder
     from stpn_data.readers.own import read_own as read_own
-    from stpn_data.readers.targets import join_targets as join_targets
     from stpn_data.readers.trackingnet import read_trackingnet as read_trackingnet
     from stpn_data.readers.youtube_vis import read_youtube_vis as read_youtube_vis
 
 _HOME = {
-    "join_targets": "stpn_data.readers.targets",
     "open_dataset": "stpn_data.datasets",
     "read_coco_targets": "stpn_data.readers.coco_targets",
     "read_coco_vid": "stpn_data.readers.coco_vid",

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from stpn_data.classes import label_table
 from stpn_data.defects import Defect, OnDefect
 from stpn_data.errors import DataError
-from stpn_data.index import ABSENT, Video, VideoIndex, build_index, concat
+from stpn_data.index import ABSENT, Video, VideoIndex, build_index
 from stpn_data.readers.finish import finish, relabel
 from stpn_data.readers.imagenet import read_classes
 from stpn_data.readers.rows import NameTable
@@ -231,10 +231,3 @@ def _unseen(index: VideoIndex) -> list[str]:
         "be seen"
     )
     return [f"{text}, in {never} sequences it never is" if never else text]
-
-
-def join_targets(indexes: Sequence[VideoIndex]) -> VideoIndex:
-    """Several tracking sets as one. Its classes are those of all, sorted; see `concat`."""
-    classes = tuple(sorted({name for index in indexes for name in index.classes}))
-    table = {name: number for number, name in enumerate(classes)}
-    return concat([relabel(replace(i, classes=classes), i.classes, table) for i in indexes])
