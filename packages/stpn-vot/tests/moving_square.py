@@ -57,3 +57,21 @@ def videos(
             )
         )
     return build_index(root, ("round", "square"), f"squares in {root}", rows)
+
+
+def got10k_tree(root: Path, split: str, lengths: tuple[int, ...], *, labels: bool = True) -> Path:
+    """A split of GOT-10k; without labels as the test split: the first box alone."""
+    names = [f"GOT-10k_{split.capitalize()}_{video + 1:06d}" for video in range(len(lengths))]
+    for video, (name, length) in enumerate(zip(names, lengths, strict=True)):
+        folder = root / split / name
+        paint(folder, video, length)
+        rows = [",".join(f"{v:.4f}" for v in place(video, t)) for t in range(length)]
+        (folder / "groundtruth.txt").write_text("\n".join(rows if labels else rows[:1]) + "\n")
+        (folder / "meta_info.ini").write_text(
+            f"[METAINFO]\nobject_class: square {video}\nresolution: ({WIDTH}, {HEIGHT})\n"
+        )
+        if labels:
+            for label, value in (("absence", 0), ("cover", 8), ("cut_by_image", 0)):
+                (folder / f"{label}.label").write_text(f"{value}\n" * length)
+    (root / split / "list.txt").write_text("\n".join(names) + "\n")
+    return root
