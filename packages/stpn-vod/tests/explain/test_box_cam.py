@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from stpn_core import Features
+from stpn_data.open_any import open_source
 from stpn_data.sequence import EvalVideo
 from stpn_data.support import WindowPolicy
 from stpn_data.transforms import EvalResize
 from stpn_vod.explain.box_cam import box_cam
-from stpn_vod.explain.source import open_source
 from stpn_vod.explain.view import Arm, View, detections, look
 from stpn_vod.model_file import TrainedDetector
 from stpn_vod.roi_align import pool_regions

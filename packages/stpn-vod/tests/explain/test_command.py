@@ -14,10 +14,10 @@ import torch
 
 from stpn_core.cli import main
 from stpn_core.errors import InputError, NumericsError
+from stpn_core.explain import mass_pictures
 from stpn_data.readers import open_dataset
 from stpn_vod.arguments import ExplainArguments
 from stpn_vod.build import build_detector
-from stpn_vod.explain import prompt_attention
 from stpn_vod.explain.command import explain, load_arms
 from stpn_vod.explain.page import Page
 from stpn_vod.explain.view import Arm
@@ -81,7 +81,7 @@ def test_a_single_frame_detector_alone(
     assert run(shapes, tmp_path, *flags) == 0
     text = words((tmp_path / "explain.html").read_text())
     assert "Looking inside: single-frame detector" in text
-    assert "This detector has no prompts" in text
+    assert "This model has no prompts" in text
     assert "Left out, as asked with --objects 0" in text
 
 
@@ -137,7 +137,7 @@ def test_attention_that_cannot_be_read_leaves_a_sentence(
     def refuse(*_: object) -> None:
         raise InputError("not this encoder")
 
-    monkeypatch.setattr(prompt_attention, "prompt_mass", refuse)
+    monkeypatch.setattr(mass_pictures, "prompt_mass", refuse)
     page = page_of(detector, shapes, tmp_path)
     assert page.mass_plot is None
     assert "not shown: not this encoder" in page.mass_note

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from stpn_core.explain import support_weights
+from stpn_core.explain import mass_pictures, support_weights
+from stpn_core.explain import support_look as looks
+from stpn_core.explain.pictures import heat_over, rows_of
+from stpn_data.open_any import open_source
 from stpn_data.sequence import EvalVideo
 from stpn_data.support import OnlinePolicy, WindowPolicy
 from stpn_data.transforms import EvalResize
-from stpn_vod.explain import prompt_attention
-from stpn_vod.explain.picture import heat_over, rows_of
-from stpn_vod.explain.prompt_attention import mass_of, mass_picture, support_look
-from stpn_vod.explain.source import open_source
+from stpn_vod.explain.prompt_attention import mass_of, support_look
 from stpn_vod.explain.view import Arm, View, look
 from stpn_vod.model_file import TrainedDetector
 from stpn_vod.video_inference import SupportCache
@@ -36,7 +36,7 @@ def test_the_look_shows_prompts_by_frames_and_its_numbers(view: View, clip: Eval
     weights = support_weights(view.arm.detector.model.stpn.predictor, view.tokens)
     assert weights is not None
     prompts, tokens = weights.shape[1], weights[0, 0].numel()
-    height = prompt_attention.SUPPORT_HEIGHT + 3
+    height = looks.SUPPORT_HEIGHT + 3
     assert found.picture.shape == (3, height * (1 + prompts), height * 4)
     assert found.tokens == tokens
     flat = weights[0].flatten(1)
@@ -54,7 +54,7 @@ def test_even_attention_lies_on_objects_as_their_area(
     view: View, clip: EvalVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     even = torch.full((1, 2, 4, 4, 4), 1 / 64)
-    monkeypatch.setattr(prompt_attention, "support_weights", lambda *_: even)
+    monkeypatch.setattr(looks, "support_weights", lambda *_: even)
     found = support_look(view, clip)
     assert found is not None
     assert found.on_objects is not None
@@ -70,7 +70,7 @@ def test_without_support_or_without_weights_there_is_no_look(
     assert first.prompts is None
     assert support_look(first, clip) is None
     assert mass_of(first) == []
-    monkeypatch.setattr(prompt_attention, "support_weights", lambda *_: None)
+    monkeypatch.setattr(looks, "support_weights", lambda *_: None)
     assert support_look(view, clip) is None
 
 
@@ -78,8 +78,8 @@ def test_mass_has_a_picture_of_every_block(view: View) -> None:
     found = mass_of(view)
     assert isinstance(found, list)
     assert [one.block for one in found] == [f"stage {i}, block 1" for i in (1, 2, 3)]
-    side = prompt_attention.BLOCK_HEIGHT + 3
-    assert mass_picture(view, found).shape == (3, side, 3 * side)
+    side = mass_pictures.BLOCK_HEIGHT + 3
+    assert mass_pictures.mass_picture(view.frame.image, found).shape == (3, side, 3 * side)
     two = dataclasses.replace(view, image=view.image.expand(2, -1, -1, -1))
     assert "one image at a time" in str(mass_of(two))
 

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from stpn_data.clips import read_frame
+from stpn_data.open_any import open_source
 from stpn_data.support import WindowPolicy
 from stpn_data.transforms import EvalResize
 from stpn_vod.explain.eigen_cam import common_stride, eigen_cam, heat_inside
 from stpn_vod.explain.regions import object_features, sample_objects, videos_of
-from stpn_vod.explain.source import open_source
 from stpn_vod.explain.view import Arm
 from stpn_vod.model_file import TrainedDetector
 from stpn_vod.motion import motion_iou

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from stpn_core.errors import InputError
 from stpn_data.errors import DataError
+from stpn_data.open_any import choose_frames, find_frames, open_source
 from stpn_data.video_write import write_video
-from stpn_vod.explain.source import choose_frames, find_frames, open_source
 
 
 def frames_of(shapes: Path) -> Path:
@@ -69,6 +68,6 @@ def test_without_boxes_frames_are_spread(shapes: Path) -> None:
 def test_frames_by_name_and_by_number(shapes: Path) -> None:
     index = open_source(str(shapes), "val")
     assert find_frames(index, [index.frame_name(9), index.frame_name(2)]) == [9, 2]
-    with pytest.raises(InputError, match=f"--pick 3: no such frame.*{index.video_names[0]}"):
+    with pytest.raises(DataError, match=f"--pick 3: no such frame.*{index.video_names[0]}"):
         find_frames(index, ["3"])
     assert find_frames(open_source(str(frames_of(shapes)), "val"), ["3"]) == [3]

@@ -9,21 +9,23 @@ import torch
 
 from stpn_core.errors import InputError
 from stpn_core.explain import PromptMass
+from stpn_core.explain.mass_pictures import CAPTION, mass_by_block
+from stpn_core.explain.page import Picture, write_page
+from stpn_core.explain.pictures import data_address
+from stpn_core.explain.words import prompts_note
 from stpn_core.settings import number_faults, refuse
 from stpn_core.training import choose_device
 from stpn_data.index import VideoIndex
+from stpn_data.open_any import choose_frames, find_frames, open_source
 from stpn_data.sequence import EvalVideo
 from stpn_data.support import Policy, parse_policy
 from stpn_data.transforms import EvalResize
 from stpn_vod.arguments import ExplainArguments
 from stpn_vod.build_config import DetectorConfig
 from stpn_vod.eval_command import check_classes
-from stpn_vod.explain import plots
 from stpn_vod.explain.frame_part import Prompted, explain_frame
 from stpn_vod.explain.objects_part import explain_objects
-from stpn_vod.explain.page import Page, Picture, write_page
-from stpn_vod.explain.picture import data_address
-from stpn_vod.explain.source import choose_frames, find_frames, open_source
+from stpn_vod.explain.page import Page
 from stpn_vod.explain.tsne import require_sklearn
 from stpn_vod.explain.view import Arm
 from stpn_vod.model_file import load_trained
@@ -44,7 +46,7 @@ def run(arguments: ExplainArguments) -> int:
         for arm in arms:
             check_classes(arm.detector, index)
     page = explain(arms, index, arguments)
-    write_page(arguments.out / PAGE, page)
+    write_page(arguments.out / PAGE, "stpn_vod.explain", page)
     print(f"-> {arguments.out / PAGE}")
     return 0
 
@@ -103,38 +105,12 @@ def explain(arms: Sequence[Arm], index: VideoIndex, arguments: ExplainArguments)
         titles=[arm.title for arm in arms],
         frames_note="" if parts else "No frame could be read, so there is none to show.",
         objects=objects,
-        prompts_note=_prompts_note(arms[-1], prompted),
+        prompts_note=prompts_note(
+            arms[-1].detector.config.predictor,
+            not prompted or any(about.look is not None for about in prompted),
+        ),
         mass_plot=plot,
         mass_note=mass_note,
-    )
-
-
-def _prompts_note(arm: Arm, prompted: Sequence[Prompted]) -> str:
-    config = arm.detector.config
-    if config.predictor is None:
-        return "This detector has no prompts, so there is nothing to show."
-    if config.predictor == "static":
-        return (
-            "Its prompts are learned and the same for every frame: they look at no support frame. "
-            "What the frame makes of them is below."
-        )
-    if config.predictor == "mixer":
-        return (
-            "The mixer averages the support frames and mixes positions by fixed weights: no prompt "
-            "chooses where to look, so there is no attention over the support to show. What the "
-            "frame makes of the prompts is below."
-        )
-    if prompted and all(about.look is None for about in prompted):
-        return "None of these frames has a support frame, so none has prompts."
-    choice = (
-        "The average predictor has no attention: of each support frame it takes the tokens with the "
-        "largest norm, the first prompt the largest, and so on. Hot are the tokens that were taken. "
-        if config.predictor == "average"
-        else "Where the prompts' queries attend in the support frames, mean of the heads. "
-    )
-    return (
-        f"{choice}Rows are prompts, columns support frames, numbered from the frame that they "
-        "support; each row has its own scale, and the share of its attention on each frame."
     )
 
 
@@ -147,13 +123,7 @@ def _mass(prompted: Sequence[Prompted]) -> tuple[Picture | None, str]:
     ]
     if not read:
         return None, ""
-    caption = (
-        "The share of a token's attention that goes to all prompts together, mean of tokens and "
-        "heads. A share below the dashed line means that prompts are looked at less than the "
-        "frame's own tokens. Attention is not influence: values and later layers decide what comes "
-        "of it."
-    )
-    return Picture(data_address(plots.mass_by_block(read), "png"), caption), ""
+    return Picture(data_address(mass_by_block(read), "png"), CAPTION), ""
 
 
 def _settings(

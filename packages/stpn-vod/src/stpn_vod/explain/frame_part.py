@@ -9,15 +9,19 @@ import torch
 from torch import Tensor
 
 from stpn_core.explain import PromptMass
+from stpn_core.explain.mass_pictures import mass_picture, mass_words
+from stpn_core.explain.page import Picture
+from stpn_core.explain.pictures import heat_over, jpeg
+from stpn_core.explain.support_look import SupportLook
 from stpn_data.index import VideoIndex
 from stpn_data.support import Policy
 from stpn_vod.detections import Detections
 from stpn_vod.draw import class_colour
 from stpn_vod.explain.box_cam import box_cam
 from stpn_vod.explain.eigen_cam import common_stride, eigen_cam, heat_inside
-from stpn_vod.explain.page import FramePart, Picture
-from stpn_vod.explain.picture import heat_over, jpeg, with_boxes
-from stpn_vod.explain.prompt_attention import SupportLook, mass_of, mass_picture, support_look
+from stpn_vod.explain.page import FramePart
+from stpn_vod.explain.picture import with_boxes
+from stpn_vod.explain.prompt_attention import mass_of, support_look
 from stpn_vod.explain.view import Arm, View, detections, look
 from stpn_vod.selsa_detector import SelsaDetector
 from stpn_vod.video_inference import SupportCache
@@ -67,7 +71,7 @@ def explain_frame(
         name=index.frame_name(last.frame.index),
         columns=columns,
         broad=last.size[1] > 1.2 * last.size[0],
-        looks=None if about.look is None else _look(about.look),
+        looks=None if about.look is None else Picture(jpeg(about.look.picture), about.look.words()),
         mass=_mass(last, about.mass),
     )
     return part, about
@@ -128,22 +132,7 @@ def _eigen(view: View, chosen: Chosen) -> Picture:
     return Picture(jpeg(drawn), said)
 
 
-def _look(found: SupportLook) -> Picture:
-    said = f"A prompt attends to {found.spread:.0f} of {found.tokens} support tokens (by entropy)"
-    if found.alike is not None:
-        said += f"; the maps of two prompts share {found.alike:.0%}"
-    if found.on_objects is not None:
-        inside, area = found.on_objects
-        said += f"; {inside:.0%} of the attention is on annotated objects, which cover {area:.0%}"
-    return Picture(jpeg(found.picture), f"{said}.")
-
-
 def _mass(view: View, found: list[PromptMass] | str) -> Picture | None:
     if not found or isinstance(found, str):
         return None
-    ratios = ", ".join(f"{float((one.mass / one.even).mean()):.1f}" for one in found)
-    said = (
-        "Attention of the frame's tokens on the prompts, as a multiple of what it would be if they "
-        f"looked at all that they see alike; mean of each block: {ratios}."
-    )
-    return Picture(jpeg(mass_picture(view, found)), said)
+    return Picture(jpeg(mass_picture(view.frame.image, found)), mass_words(found))

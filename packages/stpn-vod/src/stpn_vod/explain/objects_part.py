@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stpn_core.explain.page import Picture
+from stpn_core.explain.pictures import data_address
 from stpn_data.index import VideoIndex
 from stpn_data.support import Policy
 from stpn_data.transforms import EvalResize
 from stpn_vod.explain import plots
-from stpn_vod.explain.page import HeatRow, ObjectsPart, Picture
-from stpn_vod.explain.picture import data_address
+from stpn_vod.explain.page import HeatRow, ObjectsPart
 from stpn_vod.explain.regions import (
     ObjectFeatures,
     ObjectSample,

@@ -1,23 +1,11 @@
-"""One HTML file that needs no other: what it holds, and how it is written."""
+"""What the page of `stpn vod explain` holds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import jinja2
-
-from stpn_core.errors import StpnError
-from stpn_core.runs import replace_file
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A data address and what it shows."""
-
-    address: str
-    caption: str
+from stpn_core.explain.page import Picture
 
 
 @dataclass(frozen=True)
@@ -66,20 +54,3 @@ class Page:
     prompts_note: str = ""
     mass_plot: Picture | None = None
     mass_note: str = ""
-
-
-def write_page(path: Path, page: Page) -> None:
-    """Write the page whole or not at all. Raises StpnError if it cannot be written."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("stpn_vod.explain", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("page.html.jinja").render(page=page)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, text.encode())
-    except OSError as error:
-        raise StpnError(f"{path}: cannot be written: {error.strerror or error}") from error

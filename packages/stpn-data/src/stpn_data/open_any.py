@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from stpn_core.errors import InputError
 from stpn_data.datasets import open_dataset
 from stpn_data.errors import DataError
 from stpn_data.frame_cache import store_frames
@@ -71,16 +70,16 @@ def choose_frames(index: VideoIndex, count: int, seed: int) -> list[int]:
 
 def find_frames(index: VideoIndex, names: Sequence[str]) -> list[int]:
     """Frames by name (`video/file` without its ending, as `stpn data` writes them), or by number
-    where there is one video. Raises InputError with the nearest names if there is none."""
+    where there is one video. Raises DataError with the nearest names if there is none."""
     table = {index.frame_name(i): i for i in range(index.num_frames)}
     if index.num_videos == 1:
         table |= {str(i): i for i in range(index.num_frames)}
     for name in names:
         if name not in table:
             near = difflib.get_close_matches(name, table, 2) or [index.frame_name(0)]
-            raise InputError(
+            raise DataError(
                 f"--pick {name}: no such frame in {index.source}; there is {' and '.join(near)}"
             )
         if not index.present[table[name]]:
-            raise InputError(f"--pick {name}: its image file is missing")
+            raise DataError(f"--pick {name}: its image file is missing")
     return [table[name] for name in names]
