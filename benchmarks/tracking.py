@@ -17,15 +17,17 @@ from pathlib import Path
 import torch
 from _measure import (
     RESULTS,
+    clock,
     facts,
-    interleaved_ms,
     median,
     median_ratio,
     report_name,
+    synchronize,
     write_report,
 )
 from torch import Tensor
 
+from stpn_core.encoder import Prompts
 from stpn_vot.build import build_tracker
 from stpn_vot.build_config import TrackerConfig
 from stpn_vot.mixformer import MixFormer
@@ -34,14 +36,16 @@ from stpn_vot.tracking_config import TrackingConfig
 
 NOTES = (
     "Processor time on one thread (wall time on a GPU) per frame, median of the rounds; `ratio` is the "
-    "median over rounds against prompts off. A sample is a whole period of 8 frames, so that each "
-    "holds one new support frame and one prediction of prompts from 7 maps. `clean` encodes that "
+    "median over rounds against prompts off; every frame is tracked by all cases in turns. A sample is "
+    "a whole period of 8 frames, so that each holds one new support frame and one prediction of "
+    "prompts from 7 maps. `clean` encodes that "
     "frame once more without prompts, an eighth of a pass per frame; `reuse` keeps its map. No case "
     "renews templates: that is the last row, for one renewal; by MixFormer's rule there is at most "
     "one every 10 frames, with prompts or without."
 )
 PERIOD = 8
 NEVER = 10**9
+RENEWAL = "a renewal of the templates"
 BOX = (560.0, 300.0, 120.0, 90.0)
 
 
@@ -57,26 +61,63 @@ def build(device: torch.device, quick: bool) -> tuple[MixFormer, TrackingConfig]
     return model, tracking
 
 
-def settled(model: MixFormer, frames: list[Tensor], config: TrackingConfig) -> TrackState:
+@torch.no_grad()
+def settled(model: MixFormer, frame: Tensor, config: TrackingConfig) -> TrackState:
     """A state with all its templates and support frames, at a frame that is a support frame."""
-    eager = replace(config, interval=1, support_stride=1)
-    state = start_tracking(model, frames[0], BOX, eager)
-    for frame in frames[1 : PERIOD + 1]:
-        _, state = track(model, state, frame)
-    stride = config.support_stride
-    numbers = tuple(stride * number for number in range(len(state.memory.frames)))
-    memory = replace(state.memory, frames=numbers)
-    last = numbers[-1] if numbers else 0
-    return replace(
-        state, config=replace(config, interval=NEVER), frame=last, box=BOX, good=BOX, memory=memory
-    )
+    state = start_tracking(model, frame, BOX, config)
+    initial = state.templates.initial
+    online = (initial,) * config.slots
+    cache = model.encode_templates(torch.stack([initial, *online])[None])
+    state = replace(state, templates=replace(state.templates, online=online), cache=cache)
+    if not state.memory.maps:
+        return state
+    count, stride = config.support_count, config.support_stride
+    maps = state.memory.maps * count
+    frames = tuple(stride * number for number in range(count))
+    memory = replace(state.memory, frames=frames, maps=maps, prompts=_prompts(model, maps))
+    return replace(state, frame=frames[-1], memory=memory)
 
 
-def follow(model: MixFormer, state: TrackState, frames: list[Tensor]) -> TrackState:
-    for frame in frames:
-        # the same crop for all cases, wherever random weights put the box
-        _, state = track(model, replace(state, box=BOX), frame)
-    return state
+def _prompts(model: MixFormer, maps: tuple[Tensor, ...]) -> Prompts:
+    return model.predict_prompts(torch.stack(list(maps))[None])
+
+
+def interleaved(
+    model: MixFormer,
+    starts: dict[str, TrackState],
+    frames: list[Tensor],
+    renew: Callable[[], object],
+    device: torch.device,
+    rounds: int,
+) -> dict[str, list[float]]:
+    """Milliseconds per frame over a whole period, each frame by all in turns, and of `renew`."""
+    samples: dict[str, list[float]] = {name: [] for name in [*starts, RENEWAL]}
+    for number in range(rounds):
+        states = dict(starts)
+        spent = dict.fromkeys(starts, 0.0)
+        for place, frame in enumerate(frames):
+            turn = (number + place) % len(states)
+            names = list(states)
+            for name in names[turn:] + names[:turn]:
+                begin = _now(device)
+                # the same crop for all cases, wherever random weights put the box
+                _, states[name] = track(model, replace(states[name], box=BOX), frame)
+                spent[name] += _now(device) - begin
+        for name, state in states.items():  # as the notes say
+            off = name == "prompts off"
+            assert len(state.memory.frames) == (0 if off else state.config.support_count)
+            assert off or state.memory.frames != starts[name].memory.frames
+            assert state.cache is starts[name].cache
+            samples[name].append(spent[name] / len(frames) * 1e3)
+        begin = _now(device)
+        renew()
+        samples[RENEWAL].append((_now(device) - begin) * 1e3)
+    return samples
+
+
+def _now(device: torch.device) -> float:
+    synchronize(device)
+    return clock(device)
 
 
 def main() -> None:
@@ -93,35 +134,23 @@ def main() -> None:
     about = facts(device)
     model, config = build(device, args.quick)
     frames = list(torch.randint(0, 256, (PERIOD + 1, 3, 720, 1280), dtype=torch.uint8))
-    kinds = {
-        "prompts off": replace(config, prompts=False),
-        "clean": replace(config, support="clean"),
-        "reuse": replace(config, support="reuse"),
+    never = replace(config, interval=NEVER)
+    starts = {
+        "prompts off": settled(model, frames[0], replace(never, prompts=False)),
+        "clean": settled(model, frames[0], replace(never, support="clean")),
+        "reuse": settled(model, frames[0], replace(never, support="reuse")),
     }
-    states = {name: settled(model, frames, kind) for name, kind in kinds.items()}
-    for name, state in states.items():  # warm, and as the notes say
-        after = follow(model, state, frames[1:])
-        renewed = after.memory.frames != state.memory.frames
-        assert renewed == (name != "prompts off")
-        assert len(after.memory.frames) == (0 if name == "prompts off" else config.support_count)
-        assert after.cache is state.cache
+    size = config.template_size
+    templates = torch.randn(1, 1 + config.slots, 3, size, size, device=device)
 
-    templates = torch.randn(1, 3, 3, config.template_size, config.template_size, device=device)
-
+    @torch.no_grad()
     def renew() -> None:
-        with torch.no_grad():
-            model.encode_templates(templates)
+        model.encode_templates(templates)
 
-    cases: dict[str, Callable[[], object]] = {
-        name: lambda state=state: follow(model, state, frames[1:])  # type: ignore[misc]
-        for name, state in states.items()
-    }
-    cases["a renewal of the templates"] = renew
-    renew()
-    rounds = args.rounds or (2 if args.quick else 15)
-    samples = interleaved_ms(cases, device, rounds=rounds)
-    for name in kinds:
-        samples[name] = [value / PERIOD for value in samples[name]]
+    rounds = args.rounds or (2 if args.quick else 10)
+    for state in starts.values():  # warm
+        track(model, state, frames[1])
+    samples = interleaved(model, starts, frames[1:], renew, device, rounds)
     base = samples["prompts off"]
     rows = [
         {
@@ -133,7 +162,7 @@ def main() -> None:
                 for extreme in (min, max)
             ),
         }
-        for name in cases
+        for name in samples
     ]
     about |= {"encoder": "a small CvT" if args.quick else "CvT-21", "rounds": rounds}
     write_report(

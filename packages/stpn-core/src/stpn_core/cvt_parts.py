@@ -131,7 +131,8 @@ class CvtMlp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (..., C)."""
         hidden = self.fc1(x)
-        return self.fc2(hidden * torch.sigmoid(1.702 * hidden))
+        gate = (1.702 * hidden).sigmoid_()  # in place: one large buffer less
+        return self.fc2(hidden * gate)
 
 
 class CvtBlock(nn.Module):
