@@ -16,6 +16,8 @@ from stpn_vot.runner.manifest import is_exported as is_exported
 from stpn_vot.runner.manifest import read_manifest as read_manifest
 from stpn_vot.runner.model import ExportedTracker as ExportedTracker
 from stpn_vot.runner.model import open_exported as open_exported
+from stpn_vot.runner.predict import predict as predict
+from stpn_vot.runner.predict import track_video as track_video
 from stpn_vot.runner.stream import TrackState as TrackState
 from stpn_vot.runner.stream import start_tracking as start_tracking
 from stpn_vot.runner.stream import track as track
