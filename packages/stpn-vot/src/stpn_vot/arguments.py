@@ -78,13 +78,28 @@ class EvalArguments:
 
 
 @dataclass(frozen=True)
+class SubmitArguments:
+    """Pack results on GOT-10k's test split for its server, checked; or check a zip that is there."""
+
+    results: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RESULTS")]]
+    """Folder that `stpn vot eval --split test --weights W` filled, or a zip to check."""
+    out: Path | None = None
+    """The zip to write."""
+    data: Path | None = None
+    """Folder of GOT-10k: also check lengths and given boxes against its test split."""
+    protocol: Protocol | None = None
+    """What the tracker was trained on, for results that do not say."""
+
+
+@dataclass(frozen=True)
 class PredictArguments:
     """Follow targets through a video."""
 
     input: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="INPUT")]]
     """Video file, folder of frames, or a quoted pattern such as 'walk/*.jpg'."""
     weights: Path
-    """Weights file or run directory; MixFormer's own checkpoints will do, too."""
+    """Weights file or run directory; MixFormer's own checkpoints and what `stpn vot export` wrote
+    will do, too."""
     out: Path
     """Folder for tracks.jsonl and annotated.mp4."""
     box: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="X,Y,W,H")]
@@ -92,6 +107,19 @@ class PredictArguments:
     device: str = "auto"
     """`auto` takes CUDA where there is one."""
     config: Annotated[PredictConfig, tyro.conf.arg(name="")] = field(default_factory=PredictConfig)
+
+
+@dataclass(frozen=True)
+class DemoArguments:
+    """Synthesise blurred and occluded targets, train STPN and its twin on them, report who wins."""
+
+    out: Path = Path("demo_vot")
+    """Folder for the data, the runs, report.html and the annotated clip."""
+    seed: int = 0
+    steps: int = 0
+    """Training steps of each stage; 0 for the demo's own."""
+    severity: float = 0.0
+    """Severity of the degraded frames, up to 1; 0 for the demo's own, from 0.3 to 1."""
 
 
 def read_box(text: str) -> tuple[float, float, float, float]:

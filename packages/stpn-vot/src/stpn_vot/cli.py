@@ -25,12 +25,31 @@ def evaluate(argv: Sequence[str]) -> int:
     return run(arguments)
 
 
+def submit(argv: Sequence[str]) -> int:
+    """Results for GOT-10k's server, checked: `stpn vot submit RESULTS --out FILE.zip`."""
+    from stpn_vot.arguments import SubmitArguments
+
+    arguments = parse_flags(SubmitArguments, argv, "stpn vot submit")
+
+    from stpn_vot.submit_command import run
+
+    return run(arguments)
+
+
 def predict(argv: Sequence[str]) -> int:
     """Follow targets: `stpn vot predict INPUT --box x,y,w,h --weights W --out DIR`."""
     from stpn_vot.arguments import PredictArguments, read_box
 
     arguments = parse_flags(PredictArguments, argv, "stpn vot predict")
     boxes = [read_box(text) for text in arguments.box]
+
+    from stpn_core.export.manifest import is_exported
+    from stpn_vot.runner.command import run as run_exported
+    from stpn_vot.runner.command import told
+
+    if is_exported(arguments.weights):  # needs no torch
+        a = arguments
+        return run_exported(a.input, boxes, a.weights, a.out, a.config, a.device)
 
     from stpn_core.training import choose_device
     from stpn_vot.model_file import load_trained
@@ -40,18 +59,38 @@ def predict(argv: Sequence[str]) -> int:
     for note in tracker.notes:
         print(f"note: {note}", file=sys.stderr)
     summary = run(tracker, arguments.input, boxes, arguments.out, arguments.config)
-    for problem in summary.problems:
-        print(f"warning: {problem}", file=sys.stderr)
-    state = "stopped early" if summary.exit_code else f"video {summary.status}"
-    lost = f", {summary.lost} lost at the end" if summary.lost else ""
-    print(f"{summary.frames} frames ({state}), {summary.targets} targets{lost} -> {arguments.out}")
-    return summary.exit_code
+    return told(summary, arguments.out)
+
+
+def export(argv: Sequence[str]) -> int:
+    """Write a tracker as ONNX, checked against torch: `stpn vot export --weights W --out DIR`."""
+    from stpn_vot.export.arguments import ExportArguments
+
+    arguments = parse_flags(ExportArguments, argv, "stpn vot export")
+
+    from stpn_vot.export.command import run
+
+    return run(arguments)
+
+
+def demo(argv: Sequence[str]) -> int:
+    """From nothing to a report, on a CPU, in minutes: `stpn vot demo --out DIR`."""
+    from stpn_vot.arguments import DemoArguments
+
+    arguments = parse_flags(DemoArguments, argv, "stpn vot demo")
+
+    from stpn_vot.demo import run
+
+    return run(arguments)
 
 
 _RECIPES = recipe_verbs("vot")
 VERBS: dict[str, Verb] = {
     "train": _RECIPES["train"],
     "eval": evaluate,
+    "submit": submit,
     "predict": predict,
+    "export": export,
+    "demo": demo,
     "recipes": _RECIPES["recipes"],
 }
