@@ -211,12 +211,27 @@ def test_splits_are_the_official_ones(tmp_path: Path) -> None:
     assert (part.num_videos, rest.num_videos) == (9, 1)
     assert not {*part.video_names} & {*rest.video_names}
     for split in ("vottrain", "votval", "got10k_train_full"):
-        with pytest.raises(DataError, match=r"cannot be made from the data.*train\[:90%\]"):
+        with pytest.raises(DataError, match=r"cannot be made from the data\. .*train\[:90%\]"):
             open_dataset(tmp_path, split)
     with pytest.raises(DataError, match="no GOT-10k split 'test', only train, val"):
         open_dataset(tmp_path, "test")
     with pytest.raises(DataError, match="no GOT-10k split 'train'"):
         open_dataset(tmp_path / "val", "train", format="got10k")
+
+
+@pytest.mark.parametrize("lines", [["3", "0"], ["GOT-10k_Train_000004", "GOT-10k_Train_000001"]])
+def test_a_list_beside_the_splits_makes_a_part_of_train(tmp_path: Path, lines: list[str]) -> None:
+    folder = got10k_split(tmp_path / "train", [f"GOT-10k_Train_{n:06d}" for n in range(1, 6)])
+    write_lines(tmp_path / "vottrain.txt", lines)
+    index = open_dataset(tmp_path, "vottrain")
+    assert index.video_names == ("GOT-10k_Train_000004", "GOT-10k_Train_000001")
+    assert index.folders[0] == str(folder / "GOT-10k_Train_000004")
+    write_lines(tmp_path / "vottrain.txt", [*lines, "1"])  # the stored index is out of date
+    assert open_dataset(tmp_path, "vottrain").num_videos == 3
+    assert open_dataset(tmp_path, "vottrain[:60%]").num_videos == 2
+    write_lines(tmp_path / "vottrain.txt", [*lines, "5"])
+    with pytest.raises(DataError, match=r"vottrain\.txt:3: number 5, but .*list\.txt has 5 lines"):
+        open_dataset(tmp_path, "vottrain")
 
 
 def test_without_a_list_all_folders_are_taken(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from stpn_data.defects import Defect
 from stpn_data.index import ABSENT, VideoIndex
 from stpn_data.layouts import Layout
-from stpn_data.readers.got10k import split_of
+from stpn_data.readers.got10k_splits import SPLITS, split_of
 from stpn_data.readers.trackingnet import chunks_of
 
 TARGET_FORMATS = ("got10k", "lasot", "trackingnet", "coco_targets")
@@ -34,7 +34,7 @@ def audit_targets(
     )
     for video in bar:
         yield from _sequence(index, video, test=split == "test" and layout.format != "lasot")
-    if layout.format == "got10k":
+    if layout.format == "got10k" and split in SPLITS:  # others are parts of train
         yield from _unlisted(split_of(layout.root, split), "groundtruth.txt", index)
     if layout.format == "trackingnet":
         for chunk in chunks_of(layout.root, split):

@@ -19,8 +19,8 @@ from stpn_data.index import VideoIndex
 from stpn_data.layouts import Format, Layout, find_layout
 from stpn_data.readers.coco_targets import SPLITS as COCO_SPLITS
 from stpn_data.readers.coco_targets import find_coco_json
-from stpn_data.readers.got10k import SPLITS as GOT10K_SPLITS
-from stpn_data.readers.got10k import splits_in
+from stpn_data.readers.got10k_splits import SPLITS as GOT10K_SPLITS
+from stpn_data.readers.got10k_splits import splits_in
 from stpn_data.readers.imagenet import find_base
 from stpn_data.readers.lasot import lasot_splits
 from stpn_data.readers.own import SPLITS

@@ -14,7 +14,8 @@ from stpn_data.index import VideoIndex
 from stpn_data.layouts import Format, Layout, find_layout
 from stpn_data.readers.coco_targets import read_coco_targets
 from stpn_data.readers.coco_vid import read_coco_vid
-from stpn_data.readers.got10k import read_got10k, split_of
+from stpn_data.readers.got10k import read_got10k
+from stpn_data.readers.got10k_splits import part_file, split_of
 from stpn_data.readers.imagenet import find_base
 from stpn_data.readers.imagenet_det import read_imagenet_det
 from stpn_data.readers.imagenet_vid import read_imagenet_vid
@@ -146,8 +147,9 @@ def _sources(layout: Layout, split: str) -> list[Path]:
             assert layout.images is not None
             return [layout.root, layout.images]
         case "got10k":
-            folder = split_of(layout.root, split)
-            return [folder, folder.parent / "classes.txt"]
+            listed = part_file(layout.root, split)
+            places = [split_of(layout.root, split), layout.root / "classes.txt"]
+            return places if listed is None else [*places, listed]
         case "trackingnet":
             chunks = [layout.root / chunk for chunk in chunks_of(layout.root, split)]
             return [*chunks, layout.root / "classes.txt"]

@@ -10,7 +10,7 @@ from stpn_data.errors import DataError
 from stpn_data.paths import IMAGE_SUFFIXES
 from stpn_data.readers.coco_targets import SPLITS as COCO_SPLITS
 from stpn_data.readers.coco_targets import coco_images, find_coco_json
-from stpn_data.readers.got10k import is_split, splits_in
+from stpn_data.readers.got10k_splits import is_split, splits_in
 from stpn_data.readers.lasot import is_lasot
 from stpn_data.readers.own import SPLITS
 from stpn_data.readers.own_coco import find_json

@@ -17,9 +17,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +26,10 @@ from numpy.typing import NDArray
 from stpn_data.defects import Defect, OnDefect, refuse
 from stpn_data.errors import DataError
 from stpn_data.index import VideoIndex
-from stpn_data.paths import natural_key, resolve_inside
+from stpn_data.paths import resolve_inside
+from stpn_data.readers.got10k_splits import Place, sequences_of, split_of
 from stpn_data.readers.target_frames import match_frames, size_of
-from stpn_data.readers.target_numbers import read_meta, read_text
+from stpn_data.readers.target_numbers import read_meta
 from stpn_data.readers.targets import (
     NO_CLASS,
     Oddities,
@@ -42,9 +41,7 @@ from stpn_data.readers.targets import (
     target_index,
 )
 
-SPLITS = ("train", "val", "test")
 COVER = 8  # highest level of cover.label
-_LOOK = 200  # names of a list, or entries of a folder, that are looked at
 _SIZE = re.compile(r"\(\s*(\d{1,6})\s*,\s*(\d{1,6})\s*\)")
 
 
@@ -57,7 +54,8 @@ def read_got10k(
     on_oddity: OnDefect | None = None,
     progress: bool = True,
 ) -> VideoIndex:
-    """Read train, val or test. `root` holds the folders of the splits, or is the folder of one.
+    """Read train, val or test, or the part of train that root/<split>.txt lists. `root` holds the
+    folders of the splits, or is the folder of one.
 
     One video per sequence, in the order of list.txt. classes: default root/classes.txt, or else the
     sorted values of `object_class`.
@@ -67,101 +65,22 @@ def read_got10k(
 
     Raises DataError at the first defect and if there is no such split.
     """
-    folder = split_of(Path(root), split)
-    top = folder.parent if folder.name == split else folder
+    root = Path(root)
+    folder = split_of(root, split)
     odd = Oddities(on_defect, on_oddity)
-    places = list(_listed(folder, odd.take))
+    places = list(sequences_of(root, split, odd.take))
+    source = f"GOT-10k {split} in {folder}"
     found = read_targets(
         lambda place, report: _read_sequence(folder, place, split, report),
         places,
         odd,
-        f"GOT-10k {split} in {folder}",
+        source,
         progress=progress,
     )
-    return target_index(top, f"GOT-10k {split} in {folder}", found, classes, odd.notes(), on_defect)
+    return target_index(root, source, found, classes, odd.notes(), on_defect)
 
 
-def split_of(root: Path, split: str) -> Path:
-    """The folder of `split`: `root/split`, or `root` itself where it holds sequences.
-
-    Raises DataError that says which splits there are.
-    """
-    have = splits_in(root)
-    if split in have:
-        return root / split
-    if not have and split in SPLITS and is_split(root) and root.name in (split, _own_name(root)):
-        return root
-    if split.startswith(("vot", "got10k_")):
-        raise DataError(
-            f"{root}: the split {split!r} is not part of GOT-10k, and its list of sequences cannot be "
-            "made from the data; official are train, val and test, a part of train is train[:90%] "
-            "and the rest train[90%:]"
-        )
-    others = f", only {', '.join(have)}" if have else ""
-    raise DataError(
-        f"{root}: no GOT-10k split {split!r}{others}; looked for {split}/list.txt and "
-        f"{split}/*/groundtruth.txt"
-    )
-
-
-def splits_in(root: Path) -> list[str]:
-    """Those of train, val and test that `root` holds."""
-    return [name for name in SPLITS if is_split(root / name)]
-
-
-def is_split(folder: Path) -> bool:
-    """Whether sequences of GOT-10k lie in `folder`: those its list begins with, or any of those that
-    are seen first.
-    """
-    if not folder.is_dir():
-        return False
-    named: list[str] = []
-    if (folder / "list.txt").is_file():
-        with open(folder / "list.txt", "rb") as file:
-            named = file.read(_LOOK * 32).decode(errors="replace").split()[:_LOOK]
-        if named and named[0].startswith("GOT-10k_"):
-            return True
-    paths = [*(folder / name for name in named), *islice(folder.iterdir(), _LOOK)]
-    return any((p / "groundtruth.txt").is_file() and not (p / "img").is_dir() for p in paths)
-
-
-def _own_name(root: Path) -> str:
-    """The name of a folder that is no split's: any split may be read from it."""
-    return "" if root.name in SPLITS else root.name
-
-
-@dataclass(frozen=True)
-class _Place:
-    name: str
-    where: str  # for messages: the line of the list
-
-
-def _listed(folder: Path, report: OnDefect) -> Iterator[_Place]:
-    """Sequences of a split in the order of its list; without one, all folders in natural order."""
-    path = folder / "list.txt"
-    if not path.is_file():
-        report(Defect("no list", str(path), "not there; all folders are taken in natural order"))
-        names = [p.name for p in folder.iterdir() if (p / "groundtruth.txt").is_file()]
-        yield from (_Place(name, str(folder)) for name in sorted(names, key=natural_key))
-        return
-    seen: set[str] = set()
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        name, where = line.strip(), f"{path}:{number}"
-        if not name:
-            continue
-        if name in seen:
-            report(Defect("list", where, f"{name} is named twice"))
-        elif "/" in name:
-            report(Defect("list", where, f"{name[:80]!r} is no name of a folder beside it"))
-        elif not (folder / name).is_dir():
-            text = f"there is no folder {name}; restore it, or take the line out to do without it"
-            report(Defect("list", where, text))
-        else:
-            yield _Place(name, where)
-        seen.add(name)
-
-
-def _read_sequence(folder: Path, place: _Place, split: str, report: OnDefect) -> Target | None:
+def _read_sequence(folder: Path, place: Place, split: str, report: OnDefect) -> Target | None:
     try:
         path = Path(resolve_inside(folder, place.name, place.where))
     except DataError as error:  # a link that leaves the root

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from sys import intern
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,7 @@ def match_frames(
             text = f"the same frame as {numbers[int(stem)]}"
             report(Defect("frame", f"{folder}/{name}", text))
         else:
-            numbers[int(stem)] = name
+            numbers[int(stem)] = intern(name)  # sequences share their names by the thousand
     given = sorted(numbers)
     if given and given != list(range(first, first + len(given))):
         text = f"{len(given)} images numbered {given[0]} to {given[-1]}, expected {first} and on"
