@@ -62,6 +62,17 @@ def predict(argv: Sequence[str]) -> int:
     return told(summary, arguments.out)
 
 
+def explain(argv: Sequence[str]) -> int:
+    """Look inside a tracker: `stpn vot explain INPUT --box x,y,w,h --weights W --out DIR`."""
+    from stpn_vot.explain.arguments import ExplainArguments
+
+    arguments = parse_flags(ExplainArguments, argv, "stpn vot explain")
+
+    from stpn_vot.explain.command import run
+
+    return run(arguments)
+
+
 def export(argv: Sequence[str]) -> int:
     """Write a tracker as ONNX, checked against torch: `stpn vot export --weights W --out DIR`."""
     from stpn_vot.export.arguments import ExportArguments
@@ -90,6 +101,7 @@ VERBS: dict[str, Verb] = {
     "eval": evaluate,
     "submit": submit,
     "predict": predict,
+    "explain": explain,
     "export": export,
     "demo": demo,
     "recipes": _RECIPES["recipes"],

@@ -1,0 +1,79 @@
+"""What the demo trains on, and how."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from stpn_data.synthesize import main as synthesize
+from stpn_vot.arguments import DemoArguments
+from stpn_vot.config import ObjectiveConfig, Recipe, twin
+from stpn_vot.recipes import synthetic
+
+SIDE = 128  # pixels of a frame; targets are 30 to 40 wide
+DATA = (
+    "--layout", "got10k", "--videos", "72", "--val-videos", "20", "--frames", "20",
+    "--size", f"{SIDE}x{SIDE}", "--classes", "4", "--objects", "2-3", "--look-alikes", "0.5",
+    "--kinds", "blur,defocus,occlusion",
+)  # fmt: skip
+CROP_STEPS, START_STEPS, STEPS = 250, 250, 150
+FACTOR = 3.0  # side of a search region in root areas of the box: targets move little in a frame
+SUPPORT, STRIDE = 4, 2  # support frames of a tracker, and how far they are apart
+
+
+def demo_data(folder: Path, arguments: DemoArguments) -> Path:
+    """Synthesise the demo's videos, unless they are there already."""
+    if not (folder / "synthetic.json").exists():
+        chosen = ("--severity", str(arguments.severity)) if arguments.severity else ()
+        synthesize([str(folder), *DATA, *chosen, "--seed", str(arguments.seed)])
+    return folder
+
+
+def demo_recipe(data: Path, start: Path, arguments: DemoArguments) -> Recipe:
+    """The `synthetic` recipe at the demo's size, from the demo's common start: boxes alone, without
+    scores, so that every frame counts the same for the prompts."""
+    recipe = synthetic()
+    return dataclasses.replace(
+        recipe,
+        name="demo",
+        init=str(start),
+        model=dataclasses.replace(
+            recipe.model,
+            arch={"dims": (32, 64, 96), "depths": (1, 1, 2), "num_heads": (1, 2, 3)},
+            head_channels=96,
+            score=False,
+            deep=True,
+            prompt_downscale="predict",
+            prompt_aux=1.0,
+        ),
+        objective=ObjectiveConfig(stage="boxes"),
+        data=dataclasses.replace(
+            recipe.data,
+            root=str(data),
+            val_split="",
+            search_factor=FACTOR,
+            support_frames=SUPPORT,
+            support_stride=STRIDE,
+        ),
+        optim=dataclasses.replace(
+            recipe.optim, predictor_lr=3.0, steps=arguments.steps or STEPS, drop_at=(0.7,)
+        ),
+        eval=dataclasses.replace(
+            recipe.eval, search_factor=FACTOR, support_count=SUPPORT, support_stride=STRIDE
+        ),
+        run=dataclasses.replace(recipe.run, seed=arguments.seed),
+    )
+
+
+def start_recipe(recipe: Recipe, crops: Path, steps: int) -> Recipe:
+    """The prompt-free tracker that both arms start from, itself from an encoder of crops.
+
+    It draws other clips than the arms do.
+    """
+    return dataclasses.replace(
+        twin(recipe),
+        name="demo_start",
+        init=str(crops),
+        optim=dataclasses.replace(recipe.optim, steps=steps, drop_at=()),
+        run=dataclasses.replace(recipe.run, seed=recipe.run.seed + 1),
+    )
