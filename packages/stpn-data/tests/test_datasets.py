@@ -123,6 +123,8 @@ def test_every_real_data_set_opens(shared: Path) -> None:
         ("vid_wnid", "val", 80),
         ("vid_own_classes", "train", 160),
         ("vid_own_classes", "val", 40),
+        ("got10k", "train", 423),
+        ("got10k", "val", 180),
         ("frames", "train", 144),
     ):
         index = stpn_data.open_dataset(shared / "data" / name, split)
