@@ -51,7 +51,7 @@ FAULTS = {
     "no list": ("data/val/list.txt", None, "list.txt"),
     "empty list": ("data/val/list.txt", "\n", "names no sequence"),
     "a path in the list": ("data/val/list.txt", "../other\n", "is no name"),
-    "no cover": (f"data/val/{SEQUENCE}/cover.label", None, "not public"),
+    "no cover": (f"data/val/{SEQUENCE}/cover.label", None, "though other sequences"),
     "short cover": (f"data/val/{SEQUENCE}/cover.label", "8\n", "1 lines for 17 boxes"),
     "no size": (f"data/val/{SEQUENCE}/meta_info.ini", "[METAINFO]\n", "resolution"),
     "no results": (f"results/GOT-10k/det1/{SEQUENCE}/{SEQUENCE}_001.txt", None, "_001.txt"),

@@ -156,6 +156,26 @@ def test_a_split_without_labels_is_tracked_and_not_measured(data, weights, tmp_p
     assert "stpn vot submit" in capsys.readouterr().out
     lines = box_file(tmp_path / "ours", "GOT-10k_Test_000001").read_text().splitlines()
     assert len(lines) == 4
+    without = ["vot", "eval", str(tmp_path / "ours"), "--data", str(data), "--split", "test"]
+    assert main(without) == 2
+    assert "no public labels" in capsys.readouterr().err
+
+
+def test_a_part_of_a_split_and_data_without_label_files_are_measured_through_the_index(
+    data, weights, results, tmp_path
+):
+    mine = tmp_path / "data"
+    shutil.copytree(data, mine)
+    for label in mine.glob("val/*/*.label"):
+        label.unlink()
+    out = tmp_path / "numbers.json"
+    rest = ["--data", str(mine), "--out", str(out)]
+    whole = json.loads((results.parent / "numbers.json").read_text())["trackers"]["ours"]
+    assert main(["vot", "eval", str(results), *rest]) == 0
+    found = json.loads(out.read_text())["trackers"]["ours"]["got10k"]
+    assert found["ao"] == pytest.approx(whole["got10k"]["ao"], abs=1e-6)
+    assert main(["vot", "eval", str(results), *rest, "--split", "val[50%:]"]) == 0
+    assert json.loads(out.read_text())["trackers"]["ours"]["got10k"]["frames"] in (3, 4)
 
 
 def test_protocols_are_never_mixed(results, data, tmp_path, capsys):

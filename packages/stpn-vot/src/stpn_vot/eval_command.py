@@ -18,7 +18,7 @@ from stpn_core.runs import replace_file
 from stpn_vot.arguments import EvalArguments
 from stpn_vot.eval_table import got10k_table, one_pass_table, severity_table
 from stpn_vot.metrics.got10k import Got10k, Tracked, got10k
-from stpn_vot.metrics.ground_truth import GroundTruth, got10k_split, read_ground_truth
+from stpn_vot.metrics.ground_truth import GroundTruth, read_ground_truth
 from stpn_vot.metrics.one_pass import CONVENTIONS, OnePass, one_pass
 from stpn_vot.metrics.result_files import read_results
 from stpn_vot.protocol import Protocol, common_protocol, stated
@@ -35,16 +35,12 @@ def run(arguments: EvalArguments) -> int:
         code = track_to_files(arguments)
         if code is not None:
             return code
-        if _is_unlabelled(arguments):
-            print(
-                f"{arguments.results[0]}: tracked; the split {arguments.split} has no public labels, "
-                "so it is measured by the benchmark's server: stpn vot submit"
-            )
-            return 0
     names = _names(arguments.results)
     protocols = {name: _protocol(folder, arguments) for name, folder in names.items()}
     protocol = common_protocol(protocols)
     truth = read_ground_truth(arguments.data, arguments.split)
+    if not truth.measurable:
+        return _unmeasurable(truth, arguments)
     trackers = {name: read_results(folder, truth) for name, folder in names.items()}
     measured = {name: _measure(rows, truth, arguments) for name, rows in trackers.items()}
     measured[STILL] = _measure(still_boxes(truth), truth, arguments)
@@ -94,10 +90,15 @@ def _check(arguments: EvalArguments) -> None:
         severities(arguments.data, {})
 
 
-def _is_unlabelled(arguments: EvalArguments) -> bool:
-    """Whether the split is one of GOT-10k's without labels, as test is."""
-    folder = got10k_split(arguments.data, arguments.split)
-    return folder is not None and next(folder.glob("*/cover.label"), None) is None
+def _unmeasurable(truth: GroundTruth, arguments: EvalArguments) -> int:
+    said = (
+        f"{truth.source} has no public labels after the given boxes, so it is measured by the "
+        "benchmark's server (for GOT-10k: stpn vot submit)"
+    )
+    if arguments.weights is None:
+        raise InputError(f"{said}; evaluate on a split with labels, such as val")
+    print(f"{arguments.results[0]}: tracked. {said}")
+    return 0
 
 
 def _names(folders: tuple[Path, ...]) -> dict[str, Path]:

@@ -44,16 +44,21 @@ class GroundTruth:
     source: str
     visibility: bool
 
+    @property
+    def measurable(self) -> bool:
+        """Whether a frame after the given ones is annotated; in official test sets none is."""
+        return any((one.cover[1:] > 0).any() for one in self.sequences.values())
+
 
 def read_ground_truth(data: str | Path, split: str) -> GroundTruth:
-    """The annotation of `split`.
+    """The annotation of `split`; where it ends with the given boxes, it is not `measurable`.
 
     data: folder with GOT-10k's splits, or one of them; a folder of OTB's sequences; or a data set
     that `stpn_data` reads (LaSOT, TrackingNet, own videos). Raises InputError or DataError naming
     the first file that is missing or cannot be used.
     """
     data = Path(data)
-    folder = got10k_split(data, split)
+    folder = _labelled_split(data, split)
     if folder is not None:
         found = {name: _got10k(folder / name) for name in sequence_names(folder)}
         return GroundTruth(found, "got10k", f"GOT-10k {split} in {folder}", visibility=False)
@@ -64,12 +69,10 @@ def read_ground_truth(data: str | Path, split: str) -> GroundTruth:
     return _indexed(data, split)
 
 
-def got10k_split(data: Path, split: str) -> Path | None:
-    """Where a split of GOT-10k lies (it has a list.txt), None if `data` is no GOT-10k."""
-    for folder in (data / split, data):
-        if (folder / "list.txt").is_file() or next(folder.glob("*/cover.label"), None):
-            return folder
-    return None
+def _labelled_split(data: Path, split: str) -> Path | None:
+    """Where a split with GOT-10k's labels lies, None if there is none."""
+    places = (data / split, data)
+    return next((one for one in places if next(one.glob("*/cover.label"), None)), None)
 
 
 def sequence_names(split: Path) -> list[str]:
@@ -86,10 +89,7 @@ def _got10k(labels: Path) -> Truth:
     boxes = read_numbers(labels / "groundtruth.txt", 4)
     cover_file = labels / "cover.label"
     if not cover_file.exists():
-        raise InputError(
-            f"{cover_file}: not there; the labels of the test split are not public, so evaluate on "
-            "val, or submit to the benchmark's server (stpn vot submit)"
-        )
+        raise InputError(f"{cover_file}: not there, though other sequences have one")
     cover = read_numbers(cover_file, 1)[:, 0]
     if len(cover) != len(boxes):
         raise InputError(f"{cover_file}: {len(cover)} lines for {len(boxes)} boxes")
