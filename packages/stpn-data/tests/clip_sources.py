@@ -30,7 +30,7 @@ class FaultySource:
     def groups(self) -> np.ndarray:
         return np.arange(self.n) % 3 // 2
 
-    def name(self, position: int) -> str:
+    def name(self, position: int, epoch: int = 0) -> str:
         return f"clip-{position}"
 
     def __getitem__(self, at: tuple[int, int]) -> Clip:

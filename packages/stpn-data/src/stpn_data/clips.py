@@ -106,8 +106,8 @@ class ClipDataset:
         width, height = self.index.sizes[self.keys[self._starts[:-1]]].T
         return np.tile((height > width).astype(np.int64), self.draws)
 
-    def name(self, position: int) -> str:
-        """Name of the key frame, or of the video, at `position`."""
+    def name(self, position: int, epoch: int = 0) -> str:
+        """Name of the key frame, or of the video, at `position`, in every epoch."""
         first = int(self.keys[self._keys_at(position)[0]])
         if self.by_video:
             return self.index.video_names[self.index.video_of(first)]

@@ -43,7 +43,7 @@ class ClipSource(Protocol[B_co]):
         """(n,) samples of one group are batched together."""
         ...
 
-    def name(self, position: int) -> str:
+    def name(self, position: int, epoch: int = 0) -> str:
         """What to call a sample in an error."""
         ...
 

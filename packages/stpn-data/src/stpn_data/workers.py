@@ -251,7 +251,7 @@ def _signals_blocked() -> Iterator[None]:
 
 def _describe(source: ClipSource[Any], sample: Sample) -> str:
     epoch, position = sample
-    return f"{source.name(position)} (epoch {epoch}, sample {position})"
+    return f"{source.name(position, epoch)} (epoch {epoch}, sample {position})"
 
 
 def _how_it_ended(exitcode: int | None) -> str:

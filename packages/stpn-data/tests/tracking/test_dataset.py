@@ -25,6 +25,7 @@ from stpn_data.tracking import (
     count_reasons,
     find_targets,
 )
+from stpn_data.tracking import cutting as cutting_module
 from stpn_data.tracking import dataset as dataset_module
 from stpn_data.tracking.crops import cut
 
@@ -118,6 +119,27 @@ def test_everything_follows_from_seed_epoch_and_position(painted):
     assert same(pickle.loads(pickle.dumps(data))[2, 7], first)
     for other in (data[2, 8], data[3, 7], dataset(painted, seed=4)[2, 7]):
         assert not torch.equal(other.search, first.search)
+
+
+@pytest.mark.parametrize("stage", ["causal", "trident"])
+def test_a_clip_can_be_named_without_reading_it(painted, stage, monkeypatch):
+    data = dataset(painted, sampling=Sampling(stage), augmentation=NO_AUGMENTATION)
+    read: list[str] = []
+
+    def watched(index, frame):
+        read.append(index.frame_name(frame))
+        return read_frame(index, frame)
+
+    monkeypatch.setattr(cutting_module, "read_frame", watched)
+    for at in range(12):
+        clip, name = data[1, at], data.name(at, 1)
+        if not clip.skipped:
+            target, frames = name.split(": ")
+            video = target.split("#")[0]
+            assert clip.name.startswith(f"{target}, search in ")
+            told = [f if "/" in f else f"{video}/{f}" for f in frames.split(", ")]
+            assert told == read
+        read.clear()
 
 
 @pytest.mark.parametrize("stage", ["causal", "trident"])

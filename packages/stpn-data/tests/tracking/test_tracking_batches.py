@@ -120,8 +120,8 @@ class Faulty:
     def groups(self) -> np.ndarray:
         return self.data.groups
 
-    def name(self, position: int) -> str:
-        return self.data.name(position)
+    def name(self, position: int, epoch: int = 0) -> str:
+        return self.data.name(position, epoch)
 
     def __getitem__(self, at: tuple[int, int]):
         if at == (0, self.at):
@@ -134,7 +134,7 @@ def test_a_worker_that_dies_is_an_error_that_names_the_clip(data):
         (
             "SIGKILL",
             WorkerDied,
-            r"was ended by SIGKILL.* while loading tracking clip \d+ \(epoch 0",
+            r"was ended by SIGKILL.* while loading v\d#\d: \d+, .*\(epoch 0",
         ),
         ("bad input", DataError, "000007.jpg is damaged"),
     ):

@@ -87,13 +87,25 @@ class TrackingDataset:
         """(n,) zeros: all clips have one shape."""
         return np.zeros(len(self), np.int64)
 
-    def name(self, position: int) -> str:
-        """Name of a position. Which target it is depends on the epoch, too."""
-        return f"tracking clip {position}"
+    def name(self, position: int, epoch: int = 0) -> str:
+        """The target and all frames that are drawn first, support included:
+        `GOT-10k_Train_000001#0: 00000012, 00000004, …`. Where a draw fails, others follow."""
+        of_frames, _, _, of_support = self._streams(epoch, position).spawn(4)
+        draw = draw_clip(self.pool, self.sampling, of_frames)
+        support = draw_support(self.pool, draw, self.support, of_support.spawn(3)[0])
+        targets = self.pool.sets[draw.data]
+        own = f"{targets.index.video_names[targets.video[draw.target]]}/"
+        places = (draw.template, *draw.online, draw.search, *support)
+        frames = [self.pool.sets[p.data].index.frame_name(p.frame) for p in places]
+        listed = ", ".join(dict.fromkeys(frame.removeprefix(own) for frame in frames))
+        return f"{targets.name(draw.target)}: {listed}"
+
+    def _streams(self, epoch: int, position: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, epoch, position])
 
     def __getitem__(self, at: tuple[int, int]) -> TrackingClip:
         """The clip at (epoch, position)."""
-        rng = np.random.default_rng([self.seed, *at])
+        rng = self._streams(*at)
         skipped: list[str] = []
         while len(skipped) < MAX_REDRAWS:
             try:
