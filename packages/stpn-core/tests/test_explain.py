@@ -206,3 +206,37 @@ def test_attention_that_cannot_be_read_is_refused() -> None:
     q = torch.randn(1, 1, 2, 4)
     with pytest.raises(NotImplementedError, match="causal"):
         attention_weights(lambda: F.scaled_dot_product_attention(q, q, q, is_causal=True), len)
+
+
+@pytest.mark.parametrize("walk", ["bypass", "map"])
+def test_cvt_s_mass_is_that_of_its_definition(walk: str) -> None:
+    torch.manual_seed(2)
+    encoder: Any = create_encoder(
+        "cvt", dims=(8, 12), depths=(1, 2), num_heads=(1, 2), prompt_attention=walk
+    ).eval()
+    for name, weight in encoder.named_parameters():
+        if "proj_q.weight" in name or "proj_k.weight" in name:  # attention that is far from even
+            torch.nn.init.normal_(weight, std=2)
+    image, prompts = torch.randn(1, 3, 44, 36), torch.randn(1, 9, 8)
+    widths = [(1, 8), (2, 6), (2, 6)]
+    beside = [tuple(torch.randn(2, 1, heads, 5, width)) for heads, width in widths]
+    every: list[Tensor] = attention_weights(lambda: encoder(image, prompts, beside), lambda w: w)
+    found = prompt_mass(encoder, image, prompts, beside)
+    assert [one.block for one in found] == [
+        "stage 1, block 1",
+        "stage 2, block 1",
+        "stage 2, block 2",
+    ]
+    assert [(one.stride, tuple(one.mass.shape)) for one in found] == [
+        (4, (11, 9)), (8, (6, 5)), (8, (6, 5))
+    ]  # fmt: skip
+    count = 9 if walk == "bypass" else 4
+    for weights, one in zip(every, found, strict=True):
+        seen = weights[0, :, -one.mass.numel() :].mean(0)
+        area = ((one.mass.shape[0] + 1) // 2) * ((one.mass.shape[1] + 1) // 2)
+        assert seen.shape[1] == 5 + count + area
+        assert torch.allclose(one.mass.flatten(), seen[:, 5 : 5 + count].sum(1), atol=1e-6)
+        assert one.beside is not None
+        assert torch.allclose(one.beside.flatten(), seen[:, :5].sum(1), atol=1e-6)
+        assert torch.allclose(one.even, torch.full_like(one.even, count / seen.shape[1]))
+    assert prompt_mass(encoder, image, prompts)[0].beside is None
