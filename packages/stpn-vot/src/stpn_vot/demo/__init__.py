@@ -17,7 +17,14 @@ from stpn_vot.config import twin
 from stpn_vot.demo.arms import SPLIT, measure, track_all
 from stpn_vot.demo.pictures import write_clip
 from stpn_vot.demo.report import write_report
-from stpn_vot.demo.setting import CROP_STEPS, START_STEPS, demo_data, demo_recipe, start_recipe
+from stpn_vot.demo.setting import (
+    CROP_STEPS,
+    START_STEPS,
+    clean_data,
+    demo_data,
+    demo_recipe,
+    start_recipe,
+)
 from stpn_vot.demo.start import train_crops
 from stpn_vot.train import train
 
@@ -27,13 +34,13 @@ def run(arguments: DemoArguments) -> int:
     began, out, steps = time.perf_counter(), arguments.out, arguments.steps
     fresh = not out.exists()
     print("[1/7] synthesise videos")
-    data = demo_data(out / "data", arguments)
+    data, clean = demo_data(out / "data", arguments), clean_data(out / "clean", arguments)
     recipe = demo_recipe(data, out / "start", arguments)
-    print("[2/7] train an encoder on crops of clean frames")
+    print("[2/7] train an encoder on crops of clean videos")
     crops = out / "crops.safetensors"
-    train_crops(crops, recipe, open_dataset(data, "train"), steps or CROP_STEPS)
-    start = start_recipe(recipe, crops, steps or START_STEPS)
-    runs = (("start", "the tracker that both start from", start),)
+    train_crops(crops, recipe, open_dataset(clean, "train"), steps or CROP_STEPS)
+    start = start_recipe(recipe, clean, crops, steps or START_STEPS)
+    runs = (("start", "the tracker that both start from, on clean videos", start),)
     runs += (("twin", "twin", twin(recipe)), ("stpn", "STPN", recipe))
     for stage, (name, what, own) in enumerate(runs, start=3):
         print(f"[{stage}/7] train {what}: {own.optim.steps} steps")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from stpn_data.synthesize import main as synthesize
@@ -11,22 +12,27 @@ from stpn_vot.config import ObjectiveConfig, Recipe, twin
 from stpn_vot.recipes import synthetic
 
 SIDE = 128  # pixels of a frame; targets are 30 to 40 wide
-DATA = (
-    "--layout", "got10k", "--videos", "72", "--val-videos", "20", "--frames", "20",
-    "--size", f"{SIDE}x{SIDE}", "--classes", "4", "--objects", "2-3", "--look-alikes", "0.5",
-    "--kinds", "blur,defocus,occlusion",
+SCENES = (
+    "--layout", "got10k", "--frames", "20", "--size", f"{SIDE}x{SIDE}", "--classes", "4",
+    "--objects", "2-3", "--look-alikes", "0.5", "--kinds", "blur,defocus,occlusion",
 )  # fmt: skip
-CROP_STEPS, START_STEPS, STEPS = 250, 250, 150
+DATA = ("--videos", "72", "--val-videos", "20")
+CLEAN = ("--videos", "48", "--val-videos", "0", "--fraction-degraded", "0")
+CROP_STEPS, START_STEPS, STEPS = 250, 250, 250
+TEMPLATE, SEARCH = 64, 96  # pixels of the crops: both at the scale of the frames
 FACTOR = 3.0  # side of a search region in root areas of the box: targets move little in a frame
 SUPPORT, STRIDE = 4, 2  # support frames of a tracker, and how far they are apart
 
 
 def demo_data(folder: Path, arguments: DemoArguments) -> Path:
     """Synthesise the demo's videos, unless they are there already."""
-    if not (folder / "synthetic.json").exists():
-        chosen = ("--severity", str(arguments.severity)) if arguments.severity else ()
-        synthesize([str(folder), *DATA, *chosen, "--seed", str(arguments.seed)])
-    return folder
+    chosen = ("--severity", str(arguments.severity)) if arguments.severity else ()
+    return _synthesised(folder, (*DATA, *chosen), arguments.seed)
+
+
+def clean_data(folder: Path, arguments: DemoArguments) -> Path:
+    """Other scenes of the same kind, without any degradation, for the common start."""
+    return _synthesised(folder, CLEAN, arguments.seed + 1)
 
 
 def demo_recipe(data: Path, start: Path, arguments: DemoArguments) -> Recipe:
@@ -40,6 +46,8 @@ def demo_recipe(data: Path, start: Path, arguments: DemoArguments) -> Recipe:
         model=dataclasses.replace(
             recipe.model,
             arch={"dims": (32, 64, 96), "depths": (1, 1, 2), "num_heads": (1, 2, 3)},
+            template_size=TEMPLATE,
+            search_size=SEARCH,
             head_channels=96,
             score=False,
             deep=True,
@@ -52,6 +60,7 @@ def demo_recipe(data: Path, start: Path, arguments: DemoArguments) -> Recipe:
             root=str(data),
             val_split="",
             search_factor=FACTOR,
+            centre_jitter=1.0,
             support_frames=SUPPORT,
             support_stride=STRIDE,
         ),
@@ -65,15 +74,19 @@ def demo_recipe(data: Path, start: Path, arguments: DemoArguments) -> Recipe:
     )
 
 
-def start_recipe(recipe: Recipe, crops: Path, steps: int) -> Recipe:
-    """The prompt-free tracker that both arms start from, itself from an encoder of crops.
-
-    It draws other clips than the arms do.
-    """
+def start_recipe(recipe: Recipe, clean: Path, crops: Path, steps: int) -> Recipe:
+    """The prompt-free tracker that both arms start from, itself from an encoder of crops. It sees
+    clean videos alone, from which a small network learns to track much sooner."""
     return dataclasses.replace(
         twin(recipe),
         name="demo_start",
         init=str(crops),
+        data=dataclasses.replace(recipe.data, root=str(clean), support_count=0),
         optim=dataclasses.replace(recipe.optim, steps=steps, drop_at=()),
-        run=dataclasses.replace(recipe.run, seed=recipe.run.seed + 1),
     )
+
+
+def _synthesised(folder: Path, flags: Sequence[str], seed: int) -> Path:
+    if not (folder / "synthetic.json").exists():
+        synthesize([str(folder), *SCENES, *flags, "--seed", str(seed)])
+    return folder

@@ -1,7 +1,7 @@
 """An encoder that can name the textures on clean crops, from which the demo's trackers learn to track.
 
 Trackers usually start from one that was trained on images. There is none of that size, so the demo
-trains an encoder first, on crops of clean training frames.
+trains an encoder first, on crops of clean videos.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from stpn_data.crops import draw_crops
 from stpn_data.index import VideoIndex
 from stpn_vot.build import build_tracker
 from stpn_vot.config import Recipe
-from stpn_vot.severity import severities
 from stpn_vot.targets import target_of
 
 SIDE = 32  # pixels of a crop, well inside a target
@@ -27,16 +26,19 @@ LR = 2e-3
 
 
 def train_crops(path: Path, recipe: Recipe, index: VideoIndex, steps: int) -> Path:
-    """Write the encoder's weights to `path`, unless they are there; the same bits for one seed."""
+    """Write the encoder's weights to `path`, unless they are there; the same bits for one seed.
+
+    index: clean videos with targets.
+    """
     if path.exists():
         return path
     torch.manual_seed(recipe.run.seed)
     rng = np.random.default_rng(recipe.run.seed)
     encoder = build_tracker(recipe.model.without_prompts()).encoder
-    clean = clean_frames(index, Path(recipe.data.root))
+    frames = frames_with_target(index)
 
     def draw() -> tuple[Tensor, Tensor]:
-        images, labels = draw_crops(index, rng.choice(clean, BATCH).tolist(), SIDE, rng)
+        images, labels = draw_crops(index, rng.choice(frames, BATCH).tolist(), SIDE, rng)
         return normalise(images), labels
 
     train_encoder(encoder, draw, len(index.classes), steps, lr=LR)
@@ -44,13 +46,7 @@ def train_crops(path: Path, recipe: Recipe, index: VideoIndex, steps: int) -> Pa
     return path
 
 
-def clean_frames(index: VideoIndex, root: Path) -> list[int]:
-    """Frames that nothing degrades and that show the target."""
+def frames_with_target(index: VideoIndex) -> list[int]:
+    """Frames in which the target of their video can be seen."""
     targets = [target_of(index, video) for video in range(index.num_videos)]
-    severity = severities(root, {one.name: len(one.frames) for one in targets})
-    return [
-        frame
-        for one in targets
-        for frame, value, seen in zip(one.frames, severity[one.name], one.visible, strict=True)
-        if seen and value == 0
-    ]
+    return [f for one in targets for f, seen in zip(one.frames, one.visible, strict=True) if seen]
