@@ -10,13 +10,14 @@ from stpn_vis.arguments import DemoArguments
 from stpn_vis.config import Recipe
 from stpn_vis.recipes import synthetic
 
-SIDE = 112  # pixels: 28 x 28 tokens, a whole number of attention windows at every stage
+SIDE = 96  # pixels: frames are padded to multiples of 32
+WINDOW = 6  # 24 x 24 tokens, a whole number of attention windows where there are most of them
 DATA = (
-    "--layout", "youtube_vis", "--videos", "80", "--val-videos", "20", "--frames", "16",
-    "--size", f"{SIDE}x{SIDE}", "--classes", "4", "--objects", "2-2", "--look-alikes", "0.5",
+    "--layout", "youtube_vis", "--videos", "240", "--val-videos", "48", "--frames", "6",
+    "--size", f"{SIDE}x{SIDE}", "--classes", "3", "--objects", "1-2", "--look-alikes", "0.25",
     "--kinds", "blur,defocus,occlusion",
 )  # fmt: skip
-START_STEPS, STEPS = 500, 350
+START_STEPS, STEPS = 500, 500
 
 
 def demo_data(folder: Path, arguments: DemoArguments) -> Path:
@@ -34,10 +35,20 @@ def demo_recipe(data: Path, start: Path, arguments: DemoArguments) -> Recipe:
         recipe,
         name="demo",
         init=str(start),
+        model=dataclasses.replace(recipe.model, window=WINDOW, num_queries=8),
         data=dataclasses.replace(
-            recipe.data, root=str(data), short_sides=(SIDE,), long_side=SIDE, val_split="", draws=4
+            recipe.data,
+            root=str(data),
+            short_sides=(SIDE,),
+            long_side=SIDE,
+            val_split="",
+            draws=4,
+            # else the queries learn where the objects of these few videos are
+            crop_probability=0.5,
+            crop_short_sides=(SIDE, 7 * SIDE // 6, 4 * SIDE // 3),
+            crop_range=(5 * SIDE // 6, SIDE),
         ),
         optim=dataclasses.replace(recipe.optim, lr=1e-3, steps=arguments.steps or STEPS),
-        eval=dataclasses.replace(recipe.eval, short_side=SIDE, long_side=SIDE),
+        eval=dataclasses.replace(recipe.eval, short_side=SIDE, long_side=SIDE, count=8, stride=2),
         run=dataclasses.replace(recipe.run, seed=arguments.seed),
     )
