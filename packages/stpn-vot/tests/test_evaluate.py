@@ -70,6 +70,21 @@ def test_a_target_begins_at_its_first_box_and_other_tracks_are_not_it(index):
     np.testing.assert_array_equal(target.truth, [place(0, t) for t in range(1, 6)])
 
 
+def test_frames_without_a_box_are_not_to_be_seen(model, index):
+    counts = np.ones(15, np.int64)
+    counts[2] = 0
+    bare = dataclasses.replace(
+        index,
+        box_start=np.concatenate([[0], np.cumsum(counts)]),
+        **{name: np.delete(getattr(index, name), 2, 0) for name in ("boxes", "labels", "tracks")},
+        flags=np.zeros(14, np.uint8),
+    )
+    target = target_of(bare, 0)
+    assert target.visible.tolist() == [True, True, False, True, True, True]
+    assert np.isnan(target.truth[2]).all()
+    assert evaluate(model, bare, CONFIG, ALONE)["frames"] == 4 + 3 + 4
+
+
 def test_each_video_is_followed_as_frame_by_frame(model, index, ways):
     from stpn_data.clips import read_frame
 

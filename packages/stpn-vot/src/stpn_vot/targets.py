@@ -18,7 +18,7 @@ class Target:
     """One target from the frame on where its box is given.
 
     name: of the video. frames: their numbers in the index, N of them. truth (N, 4): x, y, w, h in
-    pixels of the file, zero where none is stated. visible (N,): whether it is to be seen, so that
+    pixels of the file, NaN where none is stated. visible (N,): whether it is to be seen, so that
     the frame counts; False where there is no box. object_class: its class.
     """
 
@@ -54,7 +54,7 @@ def target_of(index: VideoIndex, video: int) -> Target:
             f"{index.frame_name(frames[int(twice[0])])}; a track must have one"
         )
     start = int(places[0])
-    truth = np.zeros((len(frames), 4))
+    truth = np.full((len(frames), 4), np.nan)
     corners = index.boxes[rows].astype(float)
     truth[places, :2], truth[places, 2:] = corners[:, :2], corners[:, 2:] - corners[:, :2]
     visible = np.zeros(len(frames), bool)
