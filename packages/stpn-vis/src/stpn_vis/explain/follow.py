@@ -26,6 +26,9 @@ from stpn_vis.model_file import TrainedSegmenter
 from stpn_vis.network_input import to_network
 from stpn_vis.video_prompts import VideoPrompts
 
+SURE = 0.3  # as `stpn vis predict` has it
+FEW = 3
+
 
 @dataclass(frozen=True, eq=False)
 class Arm:
@@ -77,9 +80,16 @@ class Followed:
     links: list[Link]
     shown: dict[int, Shown]
 
+    def sure(self, most: int) -> list[int]:
+        """The slots whose class scores SURE or more in the end, at most `most`, best first."""
+        best = self.mean[-1].max(-1).values
+        order = best.argsort(descending=True, stable=True)[:most].tolist()
+        return [slot for slot in order if float(best[slot]) >= SURE]
+
     def best(self, most: int) -> list[int]:
-        """The `most` slots whose class is surest in the end, best first."""
-        return self.mean[-1].max(-1).values.argsort(descending=True, stable=True)[:most].tolist()
+        """Those, or the FEW best where none is sure: something to look at."""
+        order = self.mean[-1].max(-1).values.argsort(descending=True, stable=True).tolist()
+        return self.sure(most) or order[: min(most, FEW)]
 
     def label(self, slot: int) -> int:
         """The class of a slot in the end."""

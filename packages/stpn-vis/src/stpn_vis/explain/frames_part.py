@@ -14,14 +14,13 @@ from stpn_core.explain.pictures import jpeg, labelled, rows_of, scaled
 from stpn_data.clips import read_frame
 from stpn_data.index import VideoIndex
 from stpn_vis.draw import draw_instances, instance_colour
-from stpn_vis.explain.follow import Followed, Shown
+from stpn_vis.explain.follow import SURE, Followed, Shown
 from stpn_vis.explain.truth import annotated, overlap
 from stpn_vis.full_size import full_size_logits
 from stpn_vis.instances import Instances
 
 HEIGHT = 288  # pixels of a frame on the page
 STRIP_HEIGHT = 96  # and of a frame in the strip of an object
-SURE = 0.3  # slots whose class scores less in the end are not drawn on the whole frame
 _DIM = 0.45
 
 
@@ -44,13 +43,19 @@ def frame_part(followed: Sequence[Followed], index: VideoIndex, place: int, most
     if len(truth):
         drawn = draw_instances(image, truth, index.classes)
         columns.append(
-            ("annotated", Picture(jpeg(scaled(drawn, HEIGHT)), _words(truth, index.classes)))
+            (
+                "annotated",
+                Picture(jpeg(scaled(drawn, HEIGHT)), _words(truth, index.classes, scored=False)),
+            )
         )
     for one in followed:
         found = instances(one, one.shown[place], most)
         classes = one.arm.segmenter.classes
         drawn = draw_instances(image, found, classes)
-        said = _words(found, classes) or f"nothing that scores {SURE} in the end"
+        sure = len(one.sure(most))
+        said = _words(found, classes) or (
+            f"nothing: {sure} objects score {SURE} or more in the end, none has a mask here"
+        )
         ious = overlap(truth.masks, found.masks)
         if ious:
             said += f"; IoU of annotated objects with their best mask {sum(ious) / len(ious):.2f}"
@@ -67,7 +72,7 @@ def frame_part(followed: Sequence[Followed], index: VideoIndex, place: int, most
 def instances(followed: Followed, shown: Shown, most: int) -> Instances:
     """The surest slots with a mask in this frame, in pixels of its file: numbered by slot from 1,
     with the class that they have in the end and the score of this frame."""
-    slots = [slot for slot in followed.best(most) if float(followed.mean[-1, slot].max()) >= SURE]
+    slots = followed.sure(most)
     masks = slot_masks(shown, slots)
     there = [i for i in range(len(slots)) if masks[i].any()]
     t = followed.places.index(shown.frame.t)
@@ -109,7 +114,7 @@ def strips(followed: Followed, index: VideoIndex, most: int) -> Picture:
     places = ", ".join(str(place) for place in followed.shown)
     return Picture(
         jpeg(rows_of(rows)),
-        f"Rows: {names}. Columns: frames {places}. qN is query N of that frame.",
+        f"Rows: {names}. Columns: frames {places}. qN is query N of that frame, with its score there.",
     )
 
 
@@ -125,8 +130,9 @@ def _mass(shown: Shown) -> Picture | None:
     return Picture(jpeg(mass_picture(shown.frame.image, shown.mass)), mass_words(shown.mass))
 
 
-def _words(found: Instances, classes: Sequence[str]) -> str:
+def _words(found: Instances, classes: Sequence[str], *, scored: bool = True) -> str:
+    rows = zip(found.ids.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True)
     return ", ".join(
-        f"{int(i)} {classes[int(label)]} {float(score):.2f}"
-        for i, label, score in zip(found.ids, found.labels, found.scores, strict=True)
+        f"{number} {classes[label]}{f' {score:.2f}' if scored else ''}"
+        for number, label, score in rows
     )
