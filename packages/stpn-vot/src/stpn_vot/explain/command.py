@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,9 +57,7 @@ def explain(tracker: TrainedTracker, arguments: ExplainArguments) -> Page:
         with tqdm(desc="track", unit="frame", disable=None) as bar:
             frames = taken(video, arguments.max_frames, lambda: False)
             box = read_box(arguments.box)
-            way = follow(
-                tracker.model, frames, box, config, plain, chosen, lambda: bool(bar.update())
-            )
+            way = follow(tracker.model, frames, box, config, plain, chosen, lambda: _tick(bar))
     parts = [frame_part(tracker.model, moment) for moment in way.moments]
     read = [about for _, about in parts]
     masses, note = _masses(read)
@@ -92,6 +91,10 @@ def _length(video: VideoSource, arguments: ExplainArguments) -> int:
     if count < 2:
         raise InputError(f"{arguments.input}: {count} frames; a target needs 2 to be followed")
     return count - 1
+
+
+def _tick(bar: Any) -> None:
+    bar.update()
 
 
 def _chosen(length: int, arguments: ExplainArguments) -> list[int]:
