@@ -30,16 +30,13 @@ _SMALLEST = 1024  # bytes; what is smaller stays inside the graph
 _ALIGNMENT = 4096  # of a page, so that a runtime can map the file
 
 
-def require_onnx(extra: str) -> None:
+def require_onnx(extra: str, instead: str = "") -> None:
     """Raise InputError if ONNX files cannot be written and checked here; `extra`, such as
-    stpn-vod[export], brings what they need."""
+    stpn-vod[export], brings what they need. instead: what else could be done."""
     wanted = ("onnx", "onnxscript", "onnxruntime")
     missing = [name for name in wanted if importlib.util.find_spec(name) is None]
     if missing:
-        raise InputError(
-            f"writing ONNX needs {', '.join(missing)}: pip install '{extra}' "
-            "(or choose --format torch)"
-        )
+        raise InputError(f"writing ONNX needs {', '.join(missing)}: pip install '{extra}'{instead}")
 
 
 def onnx_model(

@@ -72,18 +72,19 @@ def new_export(out: Path) -> Iterator[Path]:
 def check_request(
     *,
     onnx: bool,
-    program: bool,
+    program: bool | None,
     opset: int,
     sizes: Sequence[Size],
     pad_to: int,
     out: Path,
     extra: str,
 ) -> None:
-    """Raise InputError, naming the flag, for an export that cannot be made as asked."""
+    """Raise InputError, naming the flag, for an export that cannot be made as asked. program: None
+    where ONNX is the only format."""
     if not (onnx or program):
         raise InputError("--format: choose onnx, torch or both")
     if onnx:
-        require_onnx(extra)
+        require_onnx(extra, "" if program is None else " (or choose --format torch)")
         if opset not in OPSETS:
             raise InputError(f"--opset {opset}: choose {OPSETS.start} to {OPSETS.stop - 1}")
     for height, width in sizes:

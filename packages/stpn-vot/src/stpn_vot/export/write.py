@@ -67,7 +67,7 @@ def export(
         raise InputError(f"--tolerance {config.tolerance}: must be greater than 0")
     check_request(
         onnx=True,
-        program=False,
+        program=None,
         opset=config.opset,
         sizes=(),
         pad_to=1,
