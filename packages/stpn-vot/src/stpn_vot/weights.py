@@ -89,18 +89,27 @@ def save_tracker(
 
 
 def load_initial(
-    model: MixFormer, source: str | Path, architecture: str | None = None
+    model: MixFormer,
+    source: str | Path,
+    architecture: str | None = None,
+    protocol: Protocol = "unknown",
 ) -> LoadReport:
     """Start a tracker from a file: a whole tracker, or the encoder alone (`load_backbone`).
 
     A file without a prompt predictor or a score head leaves the model's own as they are, and the
     report names them; those of the file that the model does not have are left out. Raises
-    InputError if the rest does not fit.
+    InputError if the rest does not fit, or if the file's training rules out the `protocol` that is
+    claimed for what starts from it.
     """
     stored = _read_any(source, None) if Path(source).exists() else None
     if stored is None:
         return load_backbone(model.encoder, source, architecture=architecture)
-    parts = ("predictor.", "score_head.", "encoder.linear_downscale.")
+    if (stored.protocol, protocol) == ("full", "got10k"):
+        raise InputError(
+            f"{source} was trained on more than GOT-10k, so nothing that starts from it is of the "
+            "protocol got10k: start from other weights, or set --protocol full"
+        )
+    parts = ("predictor.", "presence.", "score_head.", "encoder.linear_downscale.")
     absent = [part for part in parts if not any(key.startswith(part) for key in stored.state)]
     what = f"the tracker, from {source}"
     return load_state(model, stored.state, what=what, min_matched=1.0, optional=absent)
