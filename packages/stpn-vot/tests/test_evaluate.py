@@ -14,11 +14,14 @@ from stpn_core.errors import InputError
 from stpn_core.testing.children import wait
 from stpn_core.testing.ranks import launch
 from stpn_core.training import EvaluationStopped, World, init_distributed, shut_down
+from stpn_data.clips import read_frame
 from stpn_data.errors import DataError
 from stpn_data.index import VideoIndex
 from stpn_vot.evaluate import as_tracked, evaluate, follow, follow_all
 from stpn_vot.metrics.overlap import box_iou
+from stpn_vot.model_file import TrainedTracker
 from stpn_vot.targets import target_of
+from stpn_vot.track_split import SplitSettings, track_split
 from stpn_vot.tracker import start_tracking, track
 from stpn_vot.tracking_config import TrackingConfig
 
@@ -86,8 +89,6 @@ def test_frames_without_a_box_are_not_to_be_seen(model, index):
 
 
 def test_each_video_is_followed_as_frame_by_frame(model, index, ways):
-    from stpn_data.clips import read_frame
-
     for video, way in enumerate(ways):
         target = target_of(index, video)
         frames = [read_frame(index, frame) for frame in target.frames]
@@ -125,6 +126,8 @@ def test_training_mode_is_put_back(model, index):
 
 def test_two_ranks_find_what_one_finds(model, index, ways, tmp_path: Path):
     expected = evaluate(model, index, CONFIG, ALONE)
+    source = tmp_path / "weights"
+    source.write_bytes(b"some weights")
 
     def rank() -> int:
         world = init_distributed("cpu", 120)
@@ -132,6 +135,9 @@ def test_two_ranks_find_what_one_finds(model, index, ways, tmp_path: Path):
         found = follow_all(model, index, CONFIG, world)
         answer = {"numbers": numbers, "boxes": [way.boxes.tolist() for way in found]}
         (tmp_path / f"{world.rank}.json").write_text(json.dumps(answer))
+        trained = TrainedTracker(model, TINY, source)
+        settings = SplitSettings(CONFIG)
+        track_split(trained, index, tmp_path / "files", settings, world, protocol="unknown")
         shut_down()
         return 0
 
@@ -141,6 +147,9 @@ def test_two_ranks_find_what_one_finds(model, index, ways, tmp_path: Path):
         answer = json.loads((tmp_path / f"{number}.json").read_text())
         assert answer["numbers"] == expected
         assert answer["boxes"] == [way.boxes.tolist() for way in ways]
+    for video, way in enumerate(ways):
+        written = np.loadtxt(tmp_path / "files" / f"v{video}" / f"v{video}_001.txt", delimiter=",")
+        np.testing.assert_allclose(written, way.boxes, 0, 5.1e-4)
 
 
 def test_it_stops_when_told_to(model, index):

@@ -53,8 +53,8 @@ def test_otb_and_files_of_one_sequence_each(otb):
 
 def test_every_convention_is_named_in_what_is_printed_and_written(otb, capsys):
     out, plots = otb / "numbers.json", otb / "plots"
-    flags = ["--data", str(otb / "otb"), "--out", str(out), "--plots", str(plots)]
-    assert main(["vot", "eval", str(otb / "results"), *flags]) == 0
+    flags = ["--data", str(otb / "otb"), "--out", str(out)]
+    assert main(["vot", "eval", str(otb / "results"), *flags, "--plots", str(plots)]) == 0
     said = capsys.readouterr().out
     ours = json.loads(out.read_text())["trackers"]["results"]
     assert ours["got10k"] is None
