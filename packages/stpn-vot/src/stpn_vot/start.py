@@ -6,6 +6,8 @@ import dataclasses
 import logging
 from pathlib import Path
 
+import torch
+
 from stpn_core.errors import InputError
 from stpn_core.runs import weights_file
 from stpn_core.training import same_start
@@ -22,6 +24,7 @@ from stpn_data.tracking import (
 )
 from stpn_vot.build import build_tracker
 from stpn_vot.config import DataConfig, Recipe
+from stpn_vot.fresh_start import start_afresh
 from stpn_vot.mixformer import MixFormer
 from stpn_vot.weights import load_initial
 
@@ -120,9 +123,14 @@ def starting_model(recipe: Recipe) -> MixFormer:
         lambda: build_tracker(recipe.model.without_prompts()),
         recipe.run.seed,
     )
-    if recipe.init:
+    if not recipe.init:
+        torch.manual_seed(recipe.run.seed)
+        start_afresh(model.encoder)
+    else:
         source = weights_file(recipe.init) if Path(recipe.init).is_dir() else recipe.init
-        report = load_initial(model, source, architecture=recipe.model.encoder)
+        report = load_initial(
+            model, source, architecture=recipe.model.encoder, protocol=recipe.protocol
+        )
         _log.info("%s", report)
     return model
 
