@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from stpn_core.command import Verb, parse_flags, run_verb
+from stpn_core.hub.verbs import hub_verbs
 from stpn_core.recipe_verbs import recipe_verbs
 
 
@@ -103,6 +104,7 @@ VERBS: dict[str, Verb] = {
     "predict": predict,
     "explain": explain,
     "export": export,
+    **hub_verbs("vot"),
     "demo": demo,
     "recipes": _RECIPES["recipes"],
 }

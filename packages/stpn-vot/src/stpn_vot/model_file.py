@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
 from stpn_core.errors import InputError
+from stpn_core.hub import check_config, config_bytes
 from stpn_core.runs import weights_file
 from stpn_vot.build_config import TrackerConfig
+from stpn_vot.conversion import TASK
 from stpn_vot.mixformer import MixFormer
 from stpn_vot.protocol import Protocol
 from stpn_vot.tracking_config import TrackingConfig
@@ -45,8 +47,12 @@ class TrainedTracker:
 
 
 def load_trained(path: str | Path, device: torch.device | str = "cpu") -> TrainedTracker:
-    """The tracker of a weights file, or of a run directory: its best checkpoint, or its last if
-    none was validated. Raises InputError if there is none."""
+    """The tracker of a weights file, of a saved folder, of a run directory (its best checkpoint, or
+    its last if none was validated), or of a repository `hf://owner/name[@revision]`.
+
+    Raises InputError if there is none, or if a saved folder's config.json was changed.
+    """
     stored = read_tracker(weights_file(path))
+    check_config(stored.source, config_bytes(TASK, asdict(stored.config)))
     model = stored.build().to(device)
     return TrainedTracker(model, stored.config, stored.source, stored.notes, stored.protocol)

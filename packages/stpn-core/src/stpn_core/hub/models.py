@@ -22,41 +22,40 @@ from stpn_core.runs.usable_weights import weights_file
 
 
 class StoredModel(Protocol):
-    """Contents of a weights file: tensors, a dataclass that says how to build the model, its class
-    names (none where they are not known), and the file."""
+    """Contents of a weights file: tensors, a dataclass that says how to build the model, and the
+    file. `classes`, a tuple, are their names; empty, or not there, where they are not known."""
 
     @property
     def state(self) -> Mapping[str, Tensor]: ...
     @property
     def config(self) -> Any: ...
     @property
-    def classes(self) -> tuple[str, ...]: ...
-    @property
     def source(self) -> Path: ...
     def build(self) -> nn.Module: ...
 
 
 class TrainedModel(Protocol):
-    """A model in memory; classes without a name are "class 0", "class 1" ..."""
+    """A model in memory. Its `classes`, if its task has any, are "class 0", "class 1" ... where they
+    have no name."""
 
     @property
     def model(self) -> nn.Module: ...
     @property
     def config(self) -> Any: ...
     @property
-    def classes(self) -> tuple[str, ...]: ...
-    @property
     def source(self) -> Path: ...
 
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What is saved of a model. record: of the run that made it, if it is known."""
+    """What is saved of a model. record: of the run that made it, if it is known. origin: where all
+    this is from, a `StoredModel` or a `TrainedModel`, for what only its task knows."""
 
     state: Mapping[str, Tensor]
     config: Any
     classes: tuple[str, ...]
     record: RunRecord | None
+    origin: Any
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def push_model(
     repository_name(name)  # before the work
     if isinstance(source, str | Path) and is_saved_model(Path(source)):
         stored = how.read(weights_file(source))
-        config = config_bytes(how.task, dataclasses.asdict(stored.config), stored.classes)
+        config = config_bytes(how.task, dataclasses.asdict(stored.config), _classes(stored))
         check_config(stored.source, config)
         stored.build()  # what is passed on can be loaded
         files = saved_files(Path(source), licence)
@@ -147,14 +146,19 @@ def _contents(how: Publishing, source: TrainedModel | str | Path) -> Contents:
     if isinstance(source, str | Path):
         stored = how.read(weights_file(source))
         stored.build()  # what is passed on can be loaded
-        return Contents(stored.state, stored.config, stored.classes, record_of(stored.source))
+        record = record_of(stored.source)
+        return Contents(stored.state, stored.config, _classes(stored), record, stored)
     state = source.model.state_dict()
-    numbered = tuple(f"class {number}" for number in range(len(source.classes)))
+    classes = _classes(source)
+    numbered = tuple(f"class {number}" for number in range(len(classes)))
     record = record_of(source.source)
     if record is not None and not _same(state, how.read(source.source).state):
         record = None  # trained further, or changed, since it was loaded
-    classes = () if source.classes == numbered else source.classes
-    return Contents(state, source.config, classes, record)
+    return Contents(state, source.config, () if classes == numbered else classes, record, source)
+
+
+def _classes(model: StoredModel | TrainedModel) -> tuple[str, ...]:
+    return tuple(getattr(model, "classes", ()))
 
 
 def _same(state: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> bool:
