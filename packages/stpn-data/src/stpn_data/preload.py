@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stpn_data import clips, workers
+from stpn_data import clips, tracking, workers
 from stpn_data.image import _jpeg_decoder
 
-__all__ = ["clips", "workers"]
+__all__ = ["clips", "tracking", "workers"]
 
 _jpeg_decoder()  # brings in the decoding library, which takes seconds

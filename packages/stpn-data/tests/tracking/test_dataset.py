@@ -1,8 +1,9 @@
-"""Clips: what is in them, from what it follows, and what happens to those that fail."""
+"""Clips: what is in them, and from what it follows."""
 
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -19,39 +20,14 @@ from stpn_data.tracking import (
     CropSettings,
     Sampling,
     SupportSampling,
-    TargetRule,
-    TrackingClip,
-    TrackingDataset,
-    count_reasons,
     find_targets,
 )
 from stpn_data.tracking import cutting as cutting_module
-from stpn_data.tracking import dataset as dataset_module
 from stpn_data.tracking.crops import cut
+from stpn_data.tracking.cutting import CropFailed, Cutter
+from stpn_data.tracking.draw import TargetPool
 
-SMALL = CropSettings(template_size=32, search_size=96)
-ANY = TargetRule(min_frames=1, min_visible=1, min_still=0)
-
-
-@pytest.fixture
-def painted(make_index):
-    """Targets of videos of 12 and 9 frames, white rectangles of classes 0 and 1."""
-    return find_targets(make_index((12, 9)), ANY)
-
-
-def dataset(*data, **settings) -> TrackingDataset:
-    settings = {"crops": SMALL, "seed": 3, "samples_per_epoch": 40} | settings
-    return TrackingDataset(data, **settings)
-
-
-def same(a: TrackingClip, b: TrackingClip, *but: str) -> bool:
-    return all(
-        torch.equal(value, getattr(b, name))
-        if isinstance(value, torch.Tensor)
-        else value == getattr(b, name)
-        for name, value in vars(a).items()
-        if name not in but
-    )
+from .small import ANY, SMALL, dataset, same
 
 
 def white(pixels: torch.Tensor) -> tuple[float, ...]:
@@ -94,6 +70,25 @@ def test_the_box_is_where_the_target_is(painted):
             assert ((x1 + x2) / 2, (y1 + y2) / 2) == pytest.approx((0.5, 0.5), abs=1 / 32)
             assert white(clip.online[0]) == pytest.approx((x1, y1, x2, y2), abs=1.1 / 32)
     assert 3 < flipped < 12, "half of those of the second kind"
+
+
+def test_jitter_is_spread_as_in_the_original(painted):
+    settings = replace(SMALL, parity=False)
+    cutter, place = Cutter([painted], settings), TargetPool([painted]).place(0, 0, 11)
+    rng = np.random.default_rng(0)
+    crops = []
+    for _ in range(400):
+        with suppress(CropFailed):  # some show nothing but padding
+            crops.append(cutter.search(place, rng).box)
+    assert len(crops) > 380
+    x1, y1, x2, y2 = np.array(crops).T
+    for centre in ((x1 + x2) / 2, (y1 + y2) / 2):  # 4.5 of 5 root areas wide
+        assert 0.04 < centre.min() < 0.1
+        assert 0.9 < centre.max() < 0.96
+        assert centre.std() == pytest.approx(0.9 / 12**0.5, abs=0.03)
+    _, _, w, h = painted.box(0, 11)
+    # w' / h' = w / h exp(0.5 (n1 - n2)), so their crops' sides vary by exp(-0.25 (n1 + n2))
+    assert np.log((x2 - x1) * 5 / (w / h) ** 0.5).std() == pytest.approx(0.5 / 2**0.5, abs=0.04)
 
 
 def test_parity_is_half_a_pixel_of_skew(painted):
@@ -140,65 +135,6 @@ def test_a_clip_can_be_named_without_reading_it(painted, stage, monkeypatch):
             told = [f if "/" in f else f"{video}/{f}" for f in frames.split(", ")]
             assert told == read
         read.clear()
-
-
-@pytest.mark.parametrize("stage", ["causal", "trident"])
-def test_support_settings_leave_the_rest_as_it_is(painted, stage):
-    settings = (
-        SupportSampling(),
-        SupportSampling(count=0),
-        SupportSampling(count=5, frames=1, stride=1),
-        SupportSampling(dropout=1, swap=0),
-        SupportSampling(swap=1),
-    )
-    for at in range(6):
-        usual, *others = (
-            dataset(painted, sampling=Sampling(stage), support=support)[0, at]
-            for support in settings
-        )
-        for other in others:
-            assert same(usual, other, "support", "valid", "support_labels")
-            assert not torch.equal(usual.support, other.support)
-
-
-def test_support_of_another_video_and_none(painted):
-    own, other, none = (
-        [dataset(painted, support=support)[0, at] for at in range(8)]
-        for support in (
-            SupportSampling(swap=0),
-            SupportSampling(swap=1),
-            SupportSampling(swap=0, dropout=1),
-        )
-    )
-    for clip in own:
-        assert clip.support_labels.tolist() in ([clip.label], [])
-    for clip in other:
-        assert clip.support_labels.tolist() in ([1 - clip.label], [])
-    assert any(len(clip.support_labels) for clip in own)
-    assert any(len(clip.support_labels) for clip in other)
-    for clip in none:
-        assert not clip.valid.any()
-        assert not clip.support.any()
-        assert clip.support_labels.tolist() == []
-
-
-def test_support_is_seen_as_the_search_crop_is(painted):
-    """Grey and flipped alike, bright each on its own."""
-    crops = replace(SMALL, centre_jitter=0, scale_jitter=0)
-    still = SupportSampling(count=1, swap=0)
-    for at in range(10):
-        clip, plain = (
-            dataset(painted, crops=crops, support=still, augmentation=looks)[0, at]
-            for looks in (Augmentation(brightness=0), NO_AUGMENTATION)
-        )
-        ways = [
-            [torch.equal(changed, pixels.flip(-1) if flip else pixels) for flip in (False, True)]
-            for changed, pixels in (
-                (clip.search, plain.search),
-                (clip.support[0], plain.support[0]),
-            )
-        ]
-        assert ways[0] == ways[1]
 
 
 def test_templates_are_crops_of_the_frames(painted):
@@ -255,65 +191,6 @@ def test_labels_are_positions_in_the_classes_of_all_data_sets(make_index, painte
     assert alone.classes == ("class1", "new")
     seen = {(data[0, at].name.split("#")[0], data[0, at].label) for at in range(40)}
     assert seen == {("v0", 0), ("v1", 1), ("v0", 1), ("v1", 2)}
-
-
-def test_failed_draws_are_named_and_counted(painted):
-    index = painted.index
-    missing = index.frame_path(3)
-    missing.unlink()
-    (missing.parent / "000007.png").write_bytes(b"not a picture")
-    clips = [dataset(painted, seed=seed)[0, 0] for seed in range(25)]
-    told = [entry for clip in clips for entry in clip.skipped if "padding" not in entry]
-    assert told
-    assert {entry[:25] for entry in told} == {"unreadable: v0/000003: " + str(missing)[:2]} | {
-        "unreadable: v0/000007: " + str(missing)[:2]
-    }
-    assert count_reasons(told) == {"unreadable": len(told)}
-    assert any(clip.skipped and clip.valid.all() for clip in clips), "drawn again"
-    halved = [clip for clip in clips if not clip.valid.all()]
-    assert halved, "support that cannot be read is left out alone"
-    for clip in halved:
-        assert not clip.support[~clip.valid].any()
-    failing = next(n for n, c in enumerate(clips) if "unreadable" in "".join(c.skipped))
-    strict = dataset(painted, seed=failing, skip_unreadable=False)
-    with pytest.raises(DataError, match=r"00000[37]\.png"):
-        strict[0, 0]
-    missing.write_bytes((missing.parent / "000002.png").read_bytes())
-    (missing.parent / "000007.png").write_bytes(missing.read_bytes())
-    again = [entry for seed in range(25) for entry in dataset(painted, seed=seed)[0, 0].skipped]
-    assert not any("unreadable" in entry for entry in again)  # the control
-
-
-def test_a_crop_of_nothing_but_padding_is_drawn_again(make_index):
-    index = make_index((12,))
-    boxes = index.boxes.copy()
-    boxes[::2] += 4000  # far outside the image
-    data = dataset(find_targets(replace(index, boxes=boxes), ANY))
-    clips = [data[0, at] for at in range(20)]
-    told = [entry for clip in clips for entry in clip.skipped]
-    assert count_reasons(told) == {"all padding": len(told)}
-    assert all(clip.search.any() and clip.template.any() for clip in clips)
-    assert all(clip.support[clip.valid].flatten(1).any(1).all() for clip in clips)
-
-
-def test_without_an_end_of_failures_training_is_refused(make_index, monkeypatch):
-    index = make_index((12,))
-    boxes = index.boxes + np.float32(4000)
-    monkeypatch.setattr(dataset_module, "MAX_REDRAWS", 7)
-    data = dataset(find_targets(replace(index, boxes=boxes), ANY))
-    with pytest.raises(
-        DataError, match=r"7 draws .* \(7 × all padding\), the last: all padding: v0/"
-    ):
-        data[0, 0]
-    assert dataset(find_targets(index, ANY))[0, 0].skipped == ()  # the control
-
-
-def test_a_still_image_supports_itself_with_other_jitter(make_index):
-    data = dataset(find_targets(make_index((1, 1)), ANY), support=SupportSampling(swap=0))
-    clip = data[0, 0]
-    assert clip.valid.all()
-    assert torch.unique(clip.support, dim=0).shape[0] == 2
-    assert not any(torch.equal(clip.search, crop) for crop in clip.support)
 
 
 @pytest.mark.parametrize("wrong", [{"samples_per_epoch": 0}, {"seed": -1}, {"weights": (1, 2)}])

@@ -10,7 +10,7 @@ import pytest
 from stpn_data.errors import DataError
 from stpn_data.index import ABSENT
 from stpn_data.tracking import Sampling, SupportSampling, TargetRule, Targets, find_targets
-from stpn_data.tracking.draw import TargetPool, check_negatives, draw_clip, draw_support
+from stpn_data.tracking.draw import TargetPool, check_sampling, draw_clip, draw_support
 
 from .columns import index_of, seen
 
@@ -82,11 +82,21 @@ def test_other_videos_are_searched_where_a_target_is_always_there():
 
 def test_negatives_that_cannot_be_are_refused_at_once():
     with pytest.raises(DataError, match="made up: search frames without the target are asked for"):
-        check_negatives(TargetPool([targets(30)]), SCORES)
-    check_negatives(TargetPool([targets(30)]), Sampling("trident", negatives=0))
-    check_negatives(TargetPool([targets(30, hidden=(4,))]), SCORES)
-    check_negatives(TargetPool([targets(30, 30)]), SCORES)
-    check_negatives(TargetPool([targets(30)]), Sampling("causal"))
+        check_sampling(TargetPool([targets(30)]), SCORES)
+    check_sampling(TargetPool([targets(30)]), Sampling("trident", negatives=0))
+    check_sampling(TargetPool([targets(30, hidden=(4,))]), SCORES)
+    check_sampling(TargetPool([targets(30, 30)]), SCORES)
+    check_sampling(TargetPool([targets(30)]), Sampling("causal"))
+
+
+def test_targets_seen_too_rarely_are_refused_at_once():
+    pool = TargetPool([targets(30, 4)])
+    with pytest.raises(
+        DataError, match="v1#0 is visible in 4 frames, as 1 targets are in fewer th"
+    ):
+        check_sampling(pool, Sampling(online=3))
+    check_sampling(pool, Sampling(online=2))
+    check_sampling(TargetPool([targets(30, 1)]), Sampling(online=2))  # a still image
 
 
 def test_support_is_swapped_and_dropped_as_often_as_asked():

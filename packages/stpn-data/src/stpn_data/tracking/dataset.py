@@ -24,7 +24,7 @@ from stpn_data.tracking.draw import (
     Sampling,
     SupportSampling,
     TargetPool,
-    check_negatives,
+    check_sampling,
     draw_clip,
     draw_support,
 )
@@ -77,7 +77,7 @@ class TrackingDataset:
         self.classes = tuple(dict.fromkeys(c for one in data for c in one.index.classes))
         places = {name: place for place, name in enumerate(self.classes)}
         self._labels = [np.array([places[c] for c in one.index.classes], np.int64) for one in data]
-        check_negatives(self.pool, self.sampling)
+        check_sampling(self.pool, self.sampling)
 
     def __len__(self) -> int:
         return self.samples_per_epoch

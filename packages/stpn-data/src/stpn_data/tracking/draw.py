@@ -131,8 +131,19 @@ class TargetPool:
         return Place(data, targets.first_frame(target) + time, targets.box(target, time))
 
 
-def check_negatives(pool: TargetPool, sampling: Sampling) -> None:
-    """Raises DataError if clips without the target are asked for and there can be none."""
+def check_sampling(pool: TargetPool, sampling: Sampling) -> None:
+    """Raises DataError if a target is visible in too few frames for a clip, or clips without the
+    target are asked for and there can be none."""
+    need = sampling.online + 2
+    for targets in pool.sets if sampling.stage == "causal" else ():
+        few = np.flatnonzero((targets.visible_frames < need) & ~targets.still)
+        if len(few):
+            raise DataError(
+                f"{targets.index.source}: {targets.name(int(few[0]))} is visible in "
+                f"{targets.visible_frames[few[0]]} frames, as {len(few)} targets are in fewer than "
+                f"the {need} of a clip with {sampling.online} online templates; find_targets takes "
+                "a TargetRule with a larger min_visible"
+            )
     if sampling.stage != "trident" or not sampling.negatives or not pool.one_video:
         return
     targets = pool.sets[0]

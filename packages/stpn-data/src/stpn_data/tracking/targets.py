@@ -59,6 +59,17 @@ class Targets:
         video, track = self.index.video_names[self.video[target]], self.track[target]
         return f"{video}#{track}" if track >= 0 else video
 
+    @property
+    def visible_frames(self) -> NDArray[np.int64]:
+        """(N,) frames in which each target can be seen."""
+        before = np.concatenate([[0], np.cumsum(self.visible)])
+        return before[self.start[1:]] - before[self.start[:-1]]
+
+    @property
+    def still(self) -> NDArray[np.bool_]:
+        """(N,) targets whose video is one frame."""
+        return np.diff(self.index.video_start)[self.video] == 1
+
     def times(self, target: int, *, absent: bool = False) -> NDArray[np.int64]:
         """(n,) frames with the target, counted from the start of its video, ascending.
 
