@@ -11,7 +11,9 @@ from stpn_core.command import (
     list_recipes,
     parse_flags,
     pick_recipe,
+    preset,
     read_text,
+    replace_in,
     run_verb,
     show_notes,
 )
@@ -94,3 +96,41 @@ def test_notes_of_the_first_rank_are_shown(rank, level, monkeypatch):
     logger.setLevel(logging.NOTSET)
     show_notes("toy_package")
     assert logger.level == level
+
+
+@dataclass(frozen=True)
+class Part:
+    depth: int = 1
+    width: int = 2
+
+
+@dataclass(frozen=True)
+class Whole:
+    part: Part
+    name: str = "whole"
+
+
+def test_one_field_of_one_part_is_replaced():
+    whole = Whole(Part())
+    assert replace_in(whole, "part", width=5) == Whole(Part(1, 5))
+    assert whole == Whole(Part())
+    with pytest.raises(TypeError, match="heigth"):
+        replace_in(whole, "part", heigth=5)
+
+
+def test_a_preset_is_a_recipe_function_of_another_name():
+    def base() -> Whole:
+        """The base."""
+        return Whole(Part())
+
+    def wide(whole: Whole) -> Whole:
+        """Wider.
+
+        More.
+        """
+        return replace_in(whole, "part", width=9)
+
+    make = preset(wide, base)
+    assert make() == Whole(Part(1, 9))
+    assert make.__name__ == "base_wide"
+    assert make.__doc__ == "Wider. See `base`."
