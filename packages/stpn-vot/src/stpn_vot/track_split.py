@@ -53,12 +53,9 @@ def track_split(
     degrade = parse_condition(settings.degrade)
     config = tracker.tracking(settings.tracking)
     record = _record(tracker, index, settings, config, protocol)
-    _check_folder(out, record)
-    todo: list[int] = []
-    if world.is_main:
-        write_record(out, record)
-        todo = [v for v in range(index.num_videos) if not _is_done(out, index, v)]
-    todo = broadcast_value(todo)
+    todo = broadcast_value(_todo(out, index, record) if world.is_main else [])
+    if isinstance(todo, str):
+        raise InputError(todo)
     for _, target, way in followed(
         tracker.model, index, todo, config, world,
         precision=settings.precision, degrade=degrade, stop=stop,
@@ -92,15 +89,23 @@ def _record(
     return ResultRecord(protocol, str(tracker.source), digest, index.source, plain)
 
 
-def _check_folder(out: Path, record: ResultRecord) -> None:
-    found = read_record(out)
-    if found is not None:
-        require_same(out, found, record)
-    elif out.is_dir() and any(out.iterdir()):
-        raise InputError(
-            f"{out}: holds files that no tracker here wrote (there is no record.json); name another "
-            "folder for results"
-        )
+def _todo(out: Path, index: VideoIndex, record: ResultRecord) -> list[int] | str:
+    """Videos without results, and the record beside those; what is wrong with the folder, as text,
+    so that all ranks hear of it."""
+    try:
+        found = read_record(out)
+        if found is not None:
+            require_same(out, found, record)
+        elif out.is_dir() and any(out.iterdir()):
+            raise InputError(
+                f"{out}: holds files that no tracker here wrote (there is no record.json); name "
+                "another folder for results"
+            )
+        todo = [video for video in range(index.num_videos) if not _is_done(out, index, video)]
+        write_record(out, record)
+    except (InputError, OSError) as error:
+        return str(error)
+    return todo
 
 
 def _is_done(out: Path, index: VideoIndex, video: int) -> bool:
