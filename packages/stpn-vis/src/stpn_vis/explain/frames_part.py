@@ -103,10 +103,11 @@ def strips(followed: Followed, index: VideoIndex, most: int) -> Picture:
         label, row = followed.label(slot), []
         for place, shown in followed.shown.items():
             t = followed.places.index(place)
-            text = (
-                f"q{int(followed.queries[t, slot])}  {float(followed.scores[t, slot, label]):.2f}"
-            )
-            picture = _one(read_frame(index, shown.frame.index), slot_masks(shown, [slot])[0], slot)
+            mask = slot_masks(shown, [slot])[0]
+            score = float(followed.scores[t, slot, label])
+            text = f"q{int(followed.queries[t, slot]) + 1}  {score:.2f}"
+            text += "" if mask.any() else "  no mask"
+            picture = _one(read_frame(index, shown.frame.index), mask, slot)
             row.append(labelled(picture, text, STRIP_HEIGHT))
         rows.append(row)
     classes = followed.arm.segmenter.classes

@@ -36,7 +36,11 @@ def timeline(followed: Followed, slots: Sequence[int]) -> Picture:
         bottom.plot(frames, followed.queries[:, slot] + 1, color=colour, ls="", marker=".", ms=5)
     top.set(ylabel="score of its class", ylim=(-0.03, 1.03))
     middle.set(ylabel="similarity to the frame before")
+    used = followed.queries[:, list(slots)] + 1
     bottom.set(ylabel="query of the frame", xlabel="frame")
+    bottom.set_ylim(int(used.min()) - 0.8, int(used.max()) + 0.8)
+    bottom.yaxis.get_major_locator().set_params(integer=True)
+    bottom.xaxis.get_major_locator().set_params(integer=True)
     for axis in (top, middle, bottom):
         axis.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=min(6, len(slots)), frameon=False, fontsize=8)
