@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 from types import SimpleNamespace
 
@@ -9,9 +10,12 @@ import torch
 from stpn_core.weights import read_checkpoint
 from stpn_data import open_dataset
 from stpn_vis.arguments import DemoArguments
+from stpn_vis.build import build_encoder
 from stpn_vis.demo import run, setting
 from stpn_vis.demo.pictures import example_frames
 from stpn_vis.demo.report import verdict
+from stpn_vis.demo.start import look_for_patterns
+from stpn_vis.recipes import synthetic
 from stpn_vis.start import starting_model
 
 SMALL = (
@@ -57,11 +61,22 @@ def test_twin_and_stpn_start_from_the_same_encoder(demo):
     recipe = setting.demo_recipe(out / "data", out / "start.safetensors", arguments)
     recipe = SimpleNamespace(**vars(recipe))
     index = open_dataset(out / "data", "train")
-    from dataclasses import replace
-
-    recipe.model = replace(recipe.model, num_classes=len(index.classes))
+    recipe.model = dataclasses.replace(recipe.model, num_classes=len(index.classes))
     state = starting_model(recipe).state_dict()
     assert all(torch.equal(state[f"stpn.{name}"], value) for name, value in start.items())
+
+
+def test_most_filters_of_the_start_are_blind_to_brightness():
+    encoder = build_encoder(dataclasses.replace(synthetic().model, num_classes=3))
+    (filters,) = (w for name, w in encoder.named_parameters() if "patch_embed.proj.w" in name)
+    before = filters.detach().clone()
+    look_for_patterns(encoder)
+    grey = filters.sum(dim=(2, 3)).abs().amax(1)  # answer to a patch of one colour
+    seeing = len(filters) // 4
+    assert torch.equal(filters[:seeing], before[:seeing])
+    assert (grey[seeing:] < 1e-5).all()
+    assert (before.sum(dim=(2, 3)).abs().amax(1) > 1e-2).all()
+    assert (filters[seeing:].std() > 2 * before.std()).all()
 
 
 def test_the_verdict_names_gains_and_losses():

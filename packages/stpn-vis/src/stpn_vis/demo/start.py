@@ -33,7 +33,7 @@ def train_start(path: Path, recipe: Recipe, index: VideoIndex, steps: int) -> Pa
     torch.manual_seed(recipe.run.seed)
     rng = np.random.default_rng(recipe.run.seed)
     encoder = build_encoder(with_classes_of(recipe, index).model)
-    _look_for_patterns(encoder)
+    look_for_patterns(encoder)
     severity = np.concatenate(severities(index, recipe.data.root))
     shown = np.diff(index.box_start) > 0
     clean = np.flatnonzero((severity == 0) & shown)
@@ -48,7 +48,7 @@ def train_start(path: Path, recipe: Recipe, index: VideoIndex, steps: int) -> Pa
 
 
 @torch.no_grad()
-def _look_for_patterns(encoder: nn.Module) -> None:
+def look_for_patterns(encoder: nn.Module) -> None:
     """Three of four filters that see the pixels answer to contrast alone, and strongly.
 
     A class is told by its pattern, and colours are the larger signal; with filters drawn as usual
