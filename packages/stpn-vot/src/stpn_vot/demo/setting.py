@@ -18,7 +18,7 @@ SCENES = (
 )  # fmt: skip
 DATA = ("--videos", "72", "--val-videos", "20")
 CLEAN = ("--videos", "48", "--val-videos", "0", "--fraction-degraded", "0")
-CROP_STEPS, START_STEPS, STEPS = 250, 250, 250
+CROP_STEPS, START_STEPS, STEPS = 250, 250, 150
 TEMPLATE, SEARCH = 64, 96  # pixels of the crops: both at the scale of the frames
 FACTOR = 3.0  # side of a search region in root areas of the box: targets move little in a frame
 SUPPORT, STRIDE = 4, 2  # support frames of a tracker, and how far they are apart
