@@ -108,16 +108,13 @@ class TargetPool:
             raise DataError(f"weights of data sets must be above 0, got {given.tolist()}")
         self.sets = tuple(sets)
         self.weights = given / given.sum()
+        # whether all targets are of one video
+        self.one_video = len(sets) == 1 and bool((sets[0].video == sets[0].video[0]).all())
 
     def draw(self, rng: np.random.Generator) -> tuple[int, int]:
         """A data set and a target of it."""
         data = int(rng.choice(len(self.sets), p=self.weights)) if len(self.sets) > 1 else 0
         return data, int(rng.integers(len(self.sets[data])))
-
-    @property
-    def one_video(self) -> bool:
-        """Whether all targets are of one video."""
-        return len(self.sets) == 1 and len(np.unique(self.sets[0].video)) == 1
 
     def draw_other(self, rng: np.random.Generator, data: int, target: int) -> tuple[int, int]:
         """As `draw`, of another video; there must be one."""
@@ -158,7 +155,7 @@ def draw_clip(pool: TargetPool, sampling: Sampling, rng: np.random.Generator) ->
     """A random clip.
 
     A negative one searches a frame of the video without the target, around a box in its middle, or,
-    if there is none, any box of another video.
+    if there is none, any box of another video. If there is no other video, it is a positive one.
     """
     data, target = pool.draw(rng)
     targets = pool.sets[data]
