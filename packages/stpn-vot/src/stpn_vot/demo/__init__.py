@@ -40,8 +40,11 @@ def run(arguments: DemoArguments) -> int:
     crops = out / "crops.safetensors"
     train_crops(crops, recipe, open_dataset(clean, "train"), steps or CROP_STEPS)
     start = start_recipe(recipe, clean, crops, steps or START_STEPS)
-    runs = (("start", "the tracker that both start from, on clean videos", start),)
-    runs += (("twin", "twin", twin(recipe)), ("stpn", "STPN", recipe))
+    runs = (
+        ("start", "the tracker that both start from, on clean videos", start),
+        ("twin", "the twin", twin(recipe)),
+        ("stpn", "STPN", recipe),
+    )
     for stage, (name, what, own) in enumerate(runs, start=3):
         print(f"[{stage}/7] train {what}: {own.optim.steps} steps")
         code = train(own, out / name)

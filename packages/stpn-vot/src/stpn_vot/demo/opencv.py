@@ -48,7 +48,8 @@ def opencv_follow(
     for video in range(index.num_videos):
         cv2.setRNGSeed(0)  # MIL draws at random; so each video has the same numbers in any order
         target = target_of(index, video)
-        tracker, boxes, seconds, size = make(), [target.box], [], (0, 0)
+        tracker, boxes, size = make(), [[*target.box]], (0, 0)
+        seconds: list[float] = []
         for frame in target.frames:
             if stop():
                 return
@@ -60,6 +61,6 @@ def opencv_follow(
                 tracker.init(picture, tuple(round(value) for value in target.box))
             else:
                 found, box = tracker.update(picture)
-                boxes.append(tuple(float(v) for v in box) if found else boxes[-1])
+                boxes.append([float(v) for v in box] if found else boxes[-1])
             seconds.append(time.perf_counter() - begin)
         yield target, Followed(np.array(boxes, float), np.array(seconds), size)

@@ -78,7 +78,7 @@ def write_report(
             for arm in (twin, stpn)
             if arm.training
         },
-        environment=environment(PACKAGES) | notes,
+        environment={**environment(PACKAGES), **notes},
         recipe=recipe,
         start=start,
     )
