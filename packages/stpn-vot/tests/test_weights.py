@@ -142,10 +142,10 @@ def test_a_start_from_less_names_what_kept_its_own_values(shared, tmp_path):
     first = tracker(dataclasses.replace(TINY, score=False), seed=1)
     path = tmp_path / "first.safetensors"
     save_tracker(path, first.state_dict(), dataclasses.replace(TINY, score=False))
-    model = tracker(PROMPTED, seed=2)
+    model = tracker(dataclasses.replace(PROMPTED, prompt_aux=0.1, num_classes=3), seed=2)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     report = load_initial(model, path)
-    kept = {key for key in before if key.startswith(("predictor.", "score_head."))}
+    kept = {key for key in before if key.startswith(("predictor.", "presence.", "score_head."))}
     assert set(report.missing) == kept
     after, given = model.state_dict(), first.state_dict()
     for key, value in after.items():
