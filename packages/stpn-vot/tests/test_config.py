@@ -32,7 +32,7 @@ def test_every_recipe_passes_survives_json_and_explains_itself(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["got10k_cvt21_1k", "got10k_cvt21_22k_paper_scores_static", "synthetic"]
+    "name", ["got10k_cvt21_1k", "got10k_cvt21_22k_paper_scores_static", "tiny"]
 )
 def test_the_network_of_a_recipe_can_be_built(name):
     model = get_recipe(name).model

@@ -32,7 +32,11 @@ from stpn_vot.model_file import load_trained
 
 from .conftest import tiny_recipe
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
+    # torch remarks that a depthwise kernel's axis of size 1 has two strides to choose from
+    pytest.mark.filterwarnings("ignore:Grad strides do not match:UserWarning"),
+]
 
 
 def training(recipe_file: Path, out: Path, workers: int = 0) -> int:

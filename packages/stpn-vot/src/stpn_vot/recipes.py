@@ -5,8 +5,8 @@ as the paper says. Training has two stages: the recipe of that name trains boxes
 from what that gave, the score head. With `_static` prompts are learned and see no other frame: the
 control. `finetune_predictor` starts from a MixFormer, `full_cvt21_22k` trains on more data.
 
-`synthetic` and `own` are small ones. Every recipe has a matched prompt-free twin (`twin(recipe)`,
-`--twin` on the command line): the same start, clips and schedule, no prompts.
+`own`, `synthetic` and `tiny` are small ones. Every recipe has a matched prompt-free twin
+(`twin(recipe)`, `--twin` on the command line): the same start, clips and schedule, no prompts.
 """
 
 from __future__ import annotations
@@ -171,6 +171,34 @@ def synthetic() -> Recipe:
     )  # fmt: skip
 
 
+def tiny() -> Recipe:
+    """Smallest tracker that learns: it follows the sequences it was trained on. For a CPU.
+
+    stpn vot train tiny --out runs/tiny --data.root GOT-10k
+
+    For a handful of sequences, on which it validates, too. Boxes alone, hardly any jitter, nothing
+    recoloured or mirrored: it learns these targets by heart.
+    """
+    recipe = synthetic()
+    return dataclasses.replace(
+        recipe,
+        name="tiny",
+        model=TrackerConfig(
+            encoder="cvt",
+            arch={"dims": (16, 32, 64), "depths": (1, 1, 2), "num_heads": (1, 2, 4)},
+            template_size=48, search_size=96, drop_path=0.0, head="pyramid", head_channels=64,
+            score=False, predictor_options={"num_heads": 4},
+        ),
+        objective=ObjectiveConfig(stage="boxes"),
+        data=dataclasses.replace(
+            recipe.data, val_split="train", support_count=1, search_factor=3.0, centre_jitter=1.0,
+            flip=0.0, brightness=0.0,
+        ),
+        optim=dataclasses.replace(recipe.optim, steps=400, clip_norm=5.0),
+        eval=TrackingConfig(search_factor=3.0),
+    )  # fmt: skip
+
+
 _GOT10K: tuple[Callable[[], Recipe], ...] = (got10k_cvt21_1k, got10k_cvt21_22k)
 _FIRST = (*_GOT10K, *(preset(paper, make) for make in _GOT10K), full_cvt21_22k)
 _STAGES = tuple(each for make in _FIRST for each in (make, preset(scores, make)))
@@ -179,6 +207,7 @@ _MAKERS = (
     finetune_predictor,
     own,
     synthetic,
+    tiny,
 )
 RECIPES: dict[str, Callable[[], Recipe]] = {make.__name__: make for make in _MAKERS}
 """Every recipe by the name it has on the command line."""
