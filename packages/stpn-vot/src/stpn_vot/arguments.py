@@ -59,6 +59,8 @@ class EvalArguments:
     split alone, full is more."""
     sequences: bool = False
     """Also a line for each sequence."""
+    classes: Flag = False
+    """Also a line for each object class."""
     by_severity: Flag = False
     """Also AO by the severity of frames; for data of `stpn data synthesize`."""
     plots: Path | None = None

@@ -65,11 +65,12 @@ def run(arguments: EvalArguments) -> int:
 @dataclass(frozen=True, eq=False)
 class Measured:
     """One tracker's numbers; None or nothing for what was not asked for. one_pass: by name of the
-    convention. by_severity: by bin. sequences: of each alone."""
+    convention. by_severity: by bin. classes, sequences: of each alone."""
 
     got10k: Got10k | None
     one_pass: Mapping[str, OnePass]
     by_severity: Mapping[str, Got10k]
+    classes: Mapping[str, Measured]
     sequences: Mapping[str, Measured]
 
 
@@ -123,17 +124,22 @@ def _measure(rows: Mapping[str, Tracked], truth: GroundTruth, arguments: EvalArg
         lengths = {name: len(one.truth) for name, one in rows.items()}
         severity = got10k_by_severity(rows, severities(arguments.data, lengths))
     whole = _numbers(rows, truth, metric)
-    each: dict[str, Measured] = {}
+    groups: dict[str, dict[str, Tracked]] = {}
+    for name, one in rows.items():
+        groups.setdefault(one.object_class or name, {})[name] = one
+    classes, each = {}, {}
+    if arguments.classes:
+        classes = {name: _numbers(own, truth, metric) for name, own in sorted(groups.items())}
     if arguments.sequences:
         each = {name: _numbers({name: one}, truth, metric) for name, one in rows.items()}
-    return dataclasses.replace(whole, by_severity=severity, sequences=each)
+    return dataclasses.replace(whole, by_severity=severity, classes=classes, sequences=each)
 
 
 def _numbers(rows: Mapping[str, Tracked], truth: GroundTruth, metric: str) -> Measured:
     passes = {}
     if metric in ("otb", "all"):
         passes = {c.name: one_pass(rows, c, visibility=truth.visibility) for c in CONVENTIONS}
-    return Measured(got10k(rows) if metric in ("got10k", "all") else None, passes, {}, {})
+    return Measured(got10k(rows) if metric in ("got10k", "all") else None, passes, {}, {}, {})
 
 
 def _print(measured: Mapping[str, Measured], arguments: EvalArguments) -> None:
@@ -142,9 +148,10 @@ def _print(measured: Mapping[str, Measured], arguments: EvalArguments) -> None:
     if by_severity:
         print(f"AO by severity\n{severity_table(by_severity)}\n")
     for name, row in measured.items():
-        if row.sequences and name != STILL:
-            print(f"{name}, each sequence")
-            _print_rows(row.sequences)
+        for what, rows in (("object class", row.classes), ("sequence", row.sequences)):
+            if rows and name != STILL:
+                print(f"{name}, each {what}")
+                _print_rows(rows)
     if any(row.got10k for row in measured.values()):
         print(
             "mAO, mSR0.5: means over object classes. FPS as the toolkit reports it, the mean of "

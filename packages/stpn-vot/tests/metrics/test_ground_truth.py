@@ -90,8 +90,12 @@ def test_lasot_says_what_is_visible(tmp_path, capsys):
     assert truth.sequences["dog-2"].object_class == "dog"
     out = tmp_path / "numbers.json"
     flags = ["--data", str(tmp_path / "lasot"), "--split", "all", "--out", str(out)]
-    assert main(["vot", "eval", str(tmp_path / "results"), *flags]) == 0
-    numbers = json.loads(out.read_text())["trackers"]["results"]["one_pass"]
+    assert main(["vot", "eval", str(tmp_path / "results"), *flags, "--classes"]) == 0
+    assert "each object class" in capsys.readouterr().out
+    ours = json.loads(out.read_text())["trackers"]["results"]
+    assert set(ours["classes"]) == {"cat", "dog"}
+    assert ours["classes"]["cat"]["one_pass"]["mixformer"]["op50"] == pytest.approx(0.8)
+    numbers = ours["one_pass"]
     assert numbers["toolkit"]["op50"] == 1
     assert numbers["pytracking"]["op50"] == pytest.approx(0.8)
     assert numbers["pytracking-excluded"]["op50"] == 1
