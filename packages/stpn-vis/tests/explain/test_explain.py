@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from stpn_core.cli import main
-from stpn_core.errors import NumericsError
+from stpn_core.errors import InputError, NumericsError
 from stpn_core.explain import mass_pictures
 from stpn_data.datasets import open_dataset
 from stpn_data.sequence import EvalVideo
@@ -151,7 +151,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory, small: TrainedSegmenter) -
 def test_the_command_writes_a_page_and_the_same_one_again(
     painted: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["vis", "explain", str(painted), "--weights", str(weights), *SIZES, "--frames", "2"]
+    name = open_dataset(painted, "train").video_names[0]
+    flags = ["--split", "train", "--video", name, "--frames", "2", *SIZES]
+    command = ["vis", "explain", str(painted), "--weights", str(weights), *flags]
     for out in ("a", "b"):
         assert main([*command, "--out", str(tmp_path / out)]) == 0
     first, second = ((tmp_path / out / "explain.html").read_text() for out in "ab")
@@ -193,8 +195,6 @@ def test_a_twin_and_a_bare_folder_of_one_frame(
 def test_attention_that_cannot_be_read_leaves_a_sentence(
     painted: Path, small: TrainedSegmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stpn_core.errors import InputError
-
     def refuse(*_: object) -> None:
         raise InputError("not this encoder")
 
@@ -203,7 +203,9 @@ def test_attention_that_cannot_be_read_leaves_a_sentence(
         str(painted), Path("w"), Path("o"), frames=1, count=2, stride=1, short_side=48,
         long_side=64, max_frames=2,
     )  # fmt: skip
-    page = explain([Arm("STPN", small)], open_dataset(painted, "train"), arguments)
+    index = open_dataset(painted, "train")
+    arguments = dataclasses.replace(arguments, video=index.video_names[0])
+    page = explain([Arm("STPN", small)], index, arguments)
     assert page.mass_plot is None
     assert "not shown: not this encoder" in page.mass_note
 
