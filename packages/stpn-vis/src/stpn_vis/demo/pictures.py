@@ -21,7 +21,7 @@ from stpn_data.index import VideoIndex
 from stpn_vis.demo.arms import Arm
 from stpn_vis.draw import draw_instances
 from stpn_vis.instances import Instances
-from stpn_vis.rle import area, decode
+from stpn_vis.rle import Rle, area, decode
 from stpn_vis.video_ap import Track
 
 COLOURS = ("#8c8c8c", "#d1495b", "#edae49")
@@ -31,17 +31,18 @@ ENLARGED = 3
 
 def annotated(index: VideoIndex, frame: int, tracks: Sequence[Track]) -> bytes:
     """A frame enlarged, with the masks of `tracks` that score above SCORE; each track of a video
-    has a number, and so a colour, of its own."""
+    has a number, and so a colour, of its own. A mask that comes with several classes has its best."""
     assert index.masks is not None
     video = index.video_of(frame)
     place = frame - index.frames_of(video).start
     label_of = {int(number): k for k, number in enumerate(index.masks.category_ids)}
     mine = [track for track in tracks if track.video == int(index.masks.video_ids[video])]
-    shown = [
-        (number, track, mask)
-        for number, track in enumerate(mine)
-        if track.score > SCORE and (mask := track.masks[place]) is not None and area(mask)
-    ]
+    shown: list[tuple[int, Track, Rle]] = []
+    for number, track in enumerate(mine):  # best first
+        mask = track.masks[place]
+        known = [other["counts"] for _, _, other in shown]
+        if track.score > SCORE and mask and area(mask) and mask["counts"] not in known:
+            shown.append((number, track, mask))
     large = _enlarge(read_frame(index, frame)[None].float())[0].round().byte()
     height, width = large.shape[1:]
     masks = [torch.from_numpy(decode(mask))[None, None].float() for _, _, mask in shown]
@@ -73,14 +74,17 @@ def example_frames(arm: Arm, count: int = 6, severity: float = 0.75) -> list[int
 def ap_by_severity(arms: Sequence[Arm], bins: Sequence[str]) -> bytes:
     """AP50 frame by frame of each arm over the severity bins."""
     figure, axis = plt.subplots(figsize=(6, 3.4), layout="constrained")
+    highest = max(100 * arm.by_frame[name]["AP50"] for arm in arms for name in bins)
     for arm, colour in zip(arms, COLOURS, strict=False):
         values = [100 * arm.by_frame[name]["AP50"] for name in bins]
         axis.plot(bins, values, marker="o", label=arm.title, color=colour)
         for x, value in enumerate(values):
             axis.annotate(f"{value:.0f}", (x, value), (0, 6), textcoords="offset points",
                           ha="center", fontsize=8, color=colour)  # fmt: skip
-    axis.set(xlabel="degradation of the frame", ylabel="mask AP50", ylim=(0, 108))
-    axis.legend(frameon=False, loc="lower left")
+    axis.set(
+        xlabel="degradation of the frame", ylabel="mask AP50", ylim=(0, max(1.25 * highest, 1))
+    )
+    axis.legend(frameon=False, loc="upper right")
     axis.spines[["top", "right"]].set_visible(False)
     return _png(figure)
 
