@@ -16,6 +16,7 @@ from stpn_core.training import (
     in_run,
     train_steps,
 )
+from stpn_data.batch import Batch
 from stpn_data.loader import TrainingLoader, training_loader
 from stpn_vod.batch_loss import BatchLoss
 from stpn_vod.config import Recipe
@@ -44,7 +45,7 @@ def _train(recipe: Recipe, post: Post, resume: str) -> int:
     state = broadcast_value(continue_run(post.run, recipe, resume, may_change=MAY_CHANGE))
     training = prepare(recipe, post.world, len(clips), resumed=state is not None)
 
-    def open_batches(first: int) -> TrainingLoader:
+    def open_batches(first: int) -> TrainingLoader[Batch]:
         return training_loader(
             clips,
             recipe.optim.batch_size,
