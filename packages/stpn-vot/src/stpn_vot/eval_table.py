@@ -41,23 +41,27 @@ def severity_table(rows: Mapping[str, Mapping[str, Got10k]]) -> str:
 def one_pass_table(rows: Mapping[str, OnePass], convention: Convention) -> str:
     """A line for each tracker or sequence under one convention, whose name is in it."""
     norm = "NP@0.20" if convention.analysis else "mean NP"
-    names = ("AUC", "OP50", "OP75", "P@20px", norm, "overlap", "mAUC", "mP@20px", f"m {norm}")
+    names = (
+        "AUC",
+        "OP50",
+        "OP75",
+        "P@20px",
+        norm,
+        "overlap",
+        "mAUC",
+        "mP@20px",
+        f"m {norm}",
+        "FPS",
+    )
     table = _table(
         names,
         {
             name: [
-                100 * value
-                for value in (
-                    row.auc,
-                    row.op50,
-                    row.op75,
-                    row.precision,
-                    row.norm_precision,
-                    row.overlap,
-                    row.mean_class_auc,
-                    row.mean_class_precision,
-                    row.mean_class_norm_precision,
-                )
+                *(100 * v for v in (row.auc, row.op50, row.op75)),
+                *(100 * v for v in (row.precision, row.norm_precision, row.overlap)),
+                *(100 * v for v in (row.mean_class_auc, row.mean_class_precision)),
+                100 * row.mean_class_norm_precision,
+                row.fps,
             ]
             for name, row in rows.items()
         },

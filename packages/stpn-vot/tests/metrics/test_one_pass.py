@@ -15,6 +15,7 @@ from stpn_vot.metrics.one_pass import CONVENTIONS, OVERLAPS, one_pass
 CLOSE = 1e-12
 BY_NAME = {one.name: one for one in CONVENTIONS}
 TRACKERS = ("good", "bad")
+SECONDS = {"seq0": 0.05, "seq1": 0.06, "seq2": 0.07}  # of every frame, behind the speeds expected
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,7 @@ def tracked(case, tracker: str) -> dict[str, Tracked]:
             8.0 * tensors[f"in.{name}.visible"].numpy(),
             tensors[f"in.{tracker}.{name}.boxes"].numpy()[None],
             None,
+            np.full((len(tensors[f"in.{name}.visible"]), 1), SECONDS[name]),
             object_class=name,
         )
         for name in facts["sequences"]
@@ -67,6 +69,7 @@ def test_toolkit_numbers(case, tracker, data):
         assert answer.auc == pytest.approx(wanted["success_score"], abs=CLOSE)
         assert answer.precision == pytest.approx(wanted["precision_score"], abs=CLOSE)
         assert answer.op50 == pytest.approx(wanted["success_rate"], abs=CLOSE)
+        assert answer.fps == pytest.approx(wanted["speed_fps"], abs=1e-9)
         if data == "lasot":
             norm = wanted["normalized_precision_score"]
             assert answer.norm_precision == pytest.approx(norm, abs=CLOSE)

@@ -6,7 +6,7 @@ beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +80,8 @@ class OnePass:
     auc: mean of the success curve; op50, op75: its values at 0.5 and 0.75. precision: share of frames
     whose centre is at most 20 pixels off; norm_precision: see `Convention`. overlap: mean overlap of
     the valid frames. mean_class_*: means over object classes of the means of their sequences.
-    success (21,), pixels (51,), sides (51,): curves over `OVERLAPS`, `PIXELS` and `SIDES`.
+    fps: mean of 1 / seconds of a sequence's frames, NaN if no time is known. success (21,), pixels
+    (51,), sides (51,): curves over `OVERLAPS`, `PIXELS` and `SIDES`.
     """
 
     auc: float
@@ -92,6 +93,7 @@ class OnePass:
     mean_class_auc: float
     mean_class_precision: float
     mean_class_norm_precision: float
+    fps: float
     success: Array
     pixels: Array
     sides: Array
@@ -128,17 +130,18 @@ def one_pass(
     members = [np.array(groups) == group for group in dict.fromkeys(groups)]
     by_class = np.mean([scores[chosen].mean(axis=0) for chosen in members], axis=0)
     auc, precision, norm_precision = _scores(success, pixels, sides, convention)
-    known = [value for value in overlaps if not np.isnan(value)]
+    speeds = [_fps(one.times) for one in sequences.values() if one.times is not None]
     return OnePass(
         auc=auc,
         op50=float(success[10]),
         op75=float(success[15]),
         precision=precision,
         norm_precision=norm_precision,
-        overlap=float(np.mean(known)) if known else float("nan"),
+        overlap=_mean(overlaps),
         mean_class_auc=float(by_class[0]),
         mean_class_precision=float(by_class[1]),
         mean_class_norm_precision=float(by_class[2]),
+        fps=_mean(speeds),
         success=success,
         pixels=pixels,
         sides=sides,
@@ -172,6 +175,17 @@ def _scores(
 ) -> tuple[float, float, float]:
     norm = sides[20] if convention.analysis else sides.mean()
     return float(success.mean()), float(pixels[20]), float(norm)
+
+
+def _fps(times: Array) -> float:
+    known = times[np.isfinite(times) & (times > 0)]
+    return float((1 / known).mean()) if len(known) else float("nan")
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of those that are numbers; NaN if none is."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _check(name: str, one: Tracked) -> None:
