@@ -18,8 +18,9 @@ SCENES = (
 )  # fmt: skip
 DATA = ("--videos", "72", "--val-videos", "20")
 CLEAN = ("--videos", "48", "--val-videos", "0", "--fraction-degraded", "0")
-CROP_STEPS, START_STEPS, STEPS = 250, 250, 150
+CROP_STEPS, START_STEPS, STEPS = 250, 250, 200
 TEMPLATE, SEARCH = 64, 96  # pixels of the crops: both at the scale of the frames
+SCALE = 0.3  # jitter of the arms' search regions: without it errors of size add up while tracking
 FACTOR = 3.0  # side of a search region in root areas of the box: targets move little in a frame
 SUPPORT, STRIDE = 4, 2  # support frames of a tracker, and how far they are apart
 
@@ -60,6 +61,7 @@ def demo_recipe(data: Path, start: Path, arguments: DemoArguments) -> Recipe:
             root=str(data),
             val_split="",
             search_factor=FACTOR,
+            scale_jitter=SCALE,
             centre_jitter=1.0,
             support_frames=SUPPORT,
             support_stride=STRIDE,
@@ -81,7 +83,12 @@ def start_recipe(recipe: Recipe, clean: Path, crops: Path, steps: int) -> Recipe
         twin(recipe),
         name="demo_start",
         init=str(crops),
-        data=dataclasses.replace(recipe.data, root=str(clean), support_count=0),
+        data=dataclasses.replace(
+            recipe.data,
+            root=str(clean),
+            support_count=0,
+            scale_jitter=synthetic().data.scale_jitter,
+        ),
         optim=dataclasses.replace(recipe.optim, steps=steps, drop_at=()),
     )
 
