@@ -58,7 +58,7 @@ def recipe(demo):
 
 def test_the_report_is_one_file_with_numbers_pictures_and_settings(demo):
     _, page = demo
-    assert "STPN against its twin, average overlap:" in page
+    assert "STPN against its twin:" in page
     assert (
         page.count("data:image/png;base64,") == 2 + 2 * 2
     )  # plots, and a frame of each video twice
@@ -187,8 +187,10 @@ def test_the_verdict_names_gains_and_losses():
         bins = {"clean": SimpleNamespace(ao=clean), "severe": SimpleNamespace(ao=severe)}
         return SimpleNamespace(by_severity=bins, whole=SimpleNamespace(ao=whole))
 
-    text = verdict(arm(0.9, 0.2, 0.5), arm(0.85, 0.5, 0.6), arm(0.85, 0.3, 0.6))
-    assert "overlap: -5.0 on clean, +30.0 on severe, +10.0 on all frames." in text
+    still = arm(0.4, 0.4, 0.425)
+    text = verdict(arm(0.9, 0.2, 0.5), arm(0.85, 0.5, 0.6), arm(0.85, 0.3, 0.6), still)
+    assert "over all frames: twin 50.0, STPN 60.0, a box that never moves 42.5." in text
+    assert "its twin: -5.0 on clean, +30.0 on severe, +10.0 on all frames." in text
     assert "against without: +0.0 on clean, +20.0 on severe, +0.0 on all frames" in text
 
 

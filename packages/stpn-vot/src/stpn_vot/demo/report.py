@@ -15,14 +15,18 @@ from stpn_vot.config import Recipe
 from stpn_vot.demo import pictures, plots
 from stpn_vot.demo.arms import PROMPTS_OFF, STPN, TWIN, Arm
 from stpn_vot.severity import severities
+from stpn_vot.still_box import STILL
 
 PACKAGES = ("torch", "torchvision", "timm", "stpn-core", "stpn-data", "stpn-vot")
 
 
-def verdict(twin: Arm, stpn: Arm, prompts_off: Arm) -> str:
-    """Who won where, in points of average overlap; one training run of each, so no interval."""
+def verdict(twin: Arm, stpn: Arm, prompts_off: Arm, still: Arm) -> str:
+    """Who won where, in points of average overlap, and whether anything was learned at all; one
+    training run of each, so no interval."""
+    twin_ao, stpn_ao, still_ao = (100 * arm.whole.ao for arm in (twin, stpn, still))
     return (
-        f"STPN against its twin, average overlap: {_gains(stpn, twin)}. "
+        f"Average overlap over all frames: twin {twin_ao:.1f}, STPN {stpn_ao:.1f}, a box that never "
+        f"moves {still_ao:.1f}. STPN against its twin: {_gains(stpn, twin)}. "
         f"The same STPN with its prompts against without: {_gains(stpn, prompts_off)}"
     )
 
@@ -47,8 +51,8 @@ def write_report(
 ) -> str:
     """Write the page and return its verdict. notes: further rows of the table of settings."""
     by_title = {arm.title: arm for arm in arms}
-    twin, stpn, off = (by_title[title] for title in (TWIN, STPN, PROMPTS_OFF))
-    said, bins = verdict(twin, stpn, off), list(twin.by_severity)
+    twin, stpn, off, still = (by_title[title] for title in (TWIN, STPN, PROMPTS_OFF, STILL))
+    said, bins = verdict(twin, stpn, off, still), list(twin.by_severity)
     root = Path(recipe.data.root)
     severity = severities(root, {name: len(one.truth) for name, one in twin.tracked.items()})
     examples = [
