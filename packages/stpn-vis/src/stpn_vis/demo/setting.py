@@ -13,7 +13,7 @@ from stpn_vis.recipes import synthetic
 SIDE = 96  # pixels: frames are padded to multiples of 32
 WINDOW = 6  # 24 x 24 tokens, a whole number of attention windows where there are most of them
 DATA = (
-    "--layout", "youtube_vis", "--videos", "240", "--val-videos", "48", "--frames", "6",
+    "--layout", "youtube_vis", "--videos", "360", "--val-videos", "60", "--frames", "5",
     "--size", f"{SIDE}x{SIDE}", "--classes", "3", "--objects", "1-2", "--look-alikes", "0.25",
     "--kinds", "blur,defocus,occlusion",
 )  # fmt: skip
@@ -44,11 +44,14 @@ def demo_recipe(data: Path, start: Path, arguments: DemoArguments) -> Recipe:
             val_split="",
             draws=4,
             # else the queries learn where the objects of these few videos are
-            crop_probability=0.5,
+            crop_probability=0.9,
             crop_short_sides=(SIDE, 7 * SIDE // 6, 4 * SIDE // 3),
             crop_range=(5 * SIDE // 6, SIDE),
         ),
-        optim=dataclasses.replace(recipe.optim, lr=1e-3, steps=arguments.steps or STEPS),
+        # averaged weights: at this rate the loss of single steps goes up and down for long
+        optim=dataclasses.replace(
+            recipe.optim, lr=1e-3, drop_at=(0.65, 0.9), ema=0.98, steps=arguments.steps or STEPS
+        ),
         eval=dataclasses.replace(recipe.eval, short_side=SIDE, long_side=SIDE, count=8, stride=2),
         run=dataclasses.replace(recipe.run, seed=arguments.seed),
     )
