@@ -191,11 +191,11 @@ def tiny() -> Recipe:
         ),
         objective=ObjectiveConfig(stage="boxes"),
         data=dataclasses.replace(
-            recipe.data, val_split="train", support_count=1, search_factor=3.0, centre_jitter=1.0,
-            flip=0.0, brightness=0.0,
+            recipe.data, samples=4000, val_split="train", support_count=1, search_factor=3.0,
+            centre_jitter=1.0, flip=0.0, brightness=0.0,
         ),
-        optim=dataclasses.replace(recipe.optim, steps=400, clip_norm=5.0),
-        eval=TrackingConfig(search_factor=3.0),
+        optim=dataclasses.replace(recipe.optim, steps=300, drop_at=(0.8,), clip_norm=5.0),
+        eval=dataclasses.replace(recipe.eval, search_factor=3.0),
     )  # fmt: skip
 
 
