@@ -20,6 +20,7 @@ from stpn_core.explain.mass_pictures import mass_of
 from stpn_core.explain.support_look import SupportLook, support_look
 from stpn_data.sequence import EvalFrame, EvalVideo
 from stpn_data.support import Policy
+from stpn_data.transforms import cover
 from stpn_vis.explain.truth import annotated_area
 from stpn_vis.linking import LinkState, link
 from stpn_vis.model_file import TrainedSegmenter
@@ -163,10 +164,11 @@ def _look(stpn: STPN, prompts_of: VideoPrompts, video: EvalVideo, place: int) ->
     tokens = torch.cat([prompts_of.tokens[key] for key in prompts_of.support], dim=1)
     missing = set(video.missing())
     there = [t for t in range(len(video)) if t not in missing]
-    frames, names = [], []
-    for t, _ in prompts_of.support:
-        frames.append(video.frame(t if t in there else min(there, key=lambda o: abs(o - t))))
+    images, masks, names = [], [], []
+    for t, size in prompts_of.support:
+        frame = video.frame(t if t in there else min(there, key=lambda o: abs(o - t)))
         names.append(f"{t - place:+d}" if t != place else "itself")
-    images = [frame.image for frame in frames]
-    masks = [annotated_area(video.index, frame) for frame in frames]
+        images.append(cover(frame.image, size))
+        same = tuple(frame.image.shape[1:]) == size  # else only its middle is seen
+        masks.append(annotated_area(video.index, frame) if same else torch.zeros(size).bool())
     return support_look(stpn, tokens, names, images, masks)
