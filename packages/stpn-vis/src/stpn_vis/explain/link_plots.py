@@ -10,6 +10,7 @@ import torch
 
 matplotlib.use("Agg")  # no screen is needed, and none may be there
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 from stpn_core.explain.mass_pictures import png
 from stpn_core.explain.page import Picture
@@ -39,10 +40,10 @@ def timeline(followed: Followed, slots: Sequence[int]) -> Picture:
     used = followed.queries[:, list(slots)] + 1
     bottom.set(ylabel="query of the frame", xlabel="frame")
     bottom.set_ylim(int(used.min()) - 0.8, int(used.max()) + 0.8)
-    bottom.yaxis.get_major_locator().set_params(integer=True)
-    bottom.xaxis.get_major_locator().set_params(integer=True)
-    for axis in (top, middle, bottom):
-        axis.spines[["top", "right"]].set_visible(False)
+    for axis in (bottom.xaxis, bottom.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    for panel in (top, middle, bottom):
+        panel.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=min(6, len(slots)), frameon=False, fontsize=8)
     return Picture(data_address(png(figure), "png"), _words(followed, slots))
 
