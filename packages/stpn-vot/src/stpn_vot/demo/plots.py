@@ -20,9 +20,6 @@ def ao_by_severity(arms: Sequence[Arm], bins: Sequence[str]) -> bytes:
         style = "-" if arm.training else "--"
         values = [100 * arm.by_severity[name].ao for name in bins]
         axis.plot(bins, values, marker="o", ls=style, label=arm.title, color=colour)
-        for x, value in enumerate(values):
-            axis.annotate(f"{value:.0f}", (x, value), (0, 6), textcoords="offset points",
-                          ha="center", fontsize=8, color=colour)  # fmt: skip
     axis.set(xlabel="degradation of the frame", ylabel="average overlap, %", ylim=(0, 100))
     axis.legend(frameon=False, fontsize=8, ncols=2)
     return _png(figure)
