@@ -18,12 +18,15 @@ def partition(x: Tensor, window: int, shift: int) -> Tensor:
     border at sizes that are no multiple of the window).
     """
     height, width = x.shape[1:3]
-    below, right = -height % window, -width % window
-    if below or right:
+    # Whole numbers of windows, and not what is missing to the next one, as an exporter that keeps
+    # height and width open cannot see that the one divides the other.
+    rows, columns = whole_windows(height, window), whole_windows(width, window)
+    below, right = rows * window - height, columns * window - width
+    if torch.compiler.is_exporting() or below or right:
         x = F.pad(x, (0, 0, 0, right, 0, below))
     if shift:
         x = torch.roll(x, (-shift, -shift), (1, 2))
-    x = x.unflatten(2, (-1, window)).unflatten(1, (-1, window))
+    x = x.unflatten(2, (columns, window)).unflatten(1, (rows, window))
     return x.transpose(2, 3).flatten(3, 4)
 
 
@@ -36,14 +39,19 @@ def reverse(windows: Tensor, window: int, shift: int, height: int, width: int) -
     return x[:, :height, :width]
 
 
+def whole_windows(length: int, window: int) -> int:
+    """Windows that cover `length` tokens."""
+    return (length + window - 1) // window
+
+
 def shift_mask(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
     """(R * S, n, n) float32: -100 between tokens that only the roll made neighbours, else 0.
 
     For maps of height x width before padding. Padding tokens are no special case: they are keys
     like any other (as in the detection code that trained the public weights).
     """
-    rows = _bands(height + -height % window, window, shift, device)
-    cols = _bands(width + -width % window, window, shift, device)
+    rows = _bands(whole_windows(height, window) * window, window, shift, device)
+    cols = _bands(whole_windows(width, window) * window, window, shift, device)
     region = (3 * rows[:, None] + cols)[None, :, :, None]
     region = partition(region, window, 0).flatten(0, 2).squeeze(-1)
     return (region[:, :, None] != region[:, None]) * -100.0

@@ -37,7 +37,7 @@ def level_anchors(height: int, width: int, stride: int, device: torch.device) ->
 def anchors_of(pyramid: Features) -> list[Tensor]:
     """Anchors of every level, (A_l, 4) each."""
     return [
-        level_anchors(int(level.shape[-2]), int(level.shape[-1]), stride, level.device)
+        level_anchors(level.shape[-2], level.shape[-1], stride, level.device)
         for level, stride in zip(pyramid.maps, pyramid.strides, strict=True)
     ]
 
@@ -53,7 +53,7 @@ def belongs_to_image(pyramid: Features, sizes: Tensor, pad_to: int = 32) -> list
     limit = limit.to(pyramid.maps[0].device).flip(-1)
     inside = []
     for level, stride in zip(pyramid.maps, pyramid.strides, strict=True):
-        cells = _cells(int(level.shape[-2]), int(level.shape[-1]), stride, level.device)
+        cells = _cells(level.shape[-2], level.shape[-1], stride, level.device)
         on_image = (cells[None] < limit[:, None]).all(dim=-1)
         inside.append(on_image.repeat_interleave(len(RATIOS), dim=1))
     return inside

@@ -44,7 +44,7 @@ def dense_predictions(
         _flatten(deltas, 4),
         torch.cat(anchors),
         torch.cat(belongs_to_image(pyramid, sizes, pad_to), dim=1),
-        tuple(len(level) for level in anchors),
+        tuple(level.shape[0] for level in anchors),
     )
 
 

@@ -20,17 +20,29 @@ SUPPORT = {1: "support_frames"}
 """Any number of support frames, in the second dimension."""
 
 
+@dataclass(frozen=True)
+class Multiple:
+    """A dimension that is `times` a number which is free, but not below `least`."""
+
+    name: str
+    times: int = 1
+    least: int = 2  # exporters take a dimension of 1 for one that is stretched
+
+
+Free = Mapping[int, "str | Multiple"]
+"""Dimensions that are not fixed by an example, each with a name; those of one name are equal."""
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """name: what the graph is for, as `Graphs` of the manifest calls it. inputs: examples by name,
-    in the order of the module's arguments. outputs: names. free: by input the dimensions that are
-    not fixed by the example, each with a name; those of one name are equal."""
+    in the order of the module's arguments. outputs: names. free: see `Free`, by input."""
 
     name: str
     module: nn.Module
     inputs: dict[str, Tensor]
     outputs: tuple[str, ...]
-    free: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    free: Mapping[str, Free] = field(default_factory=dict)
 
 
 class PlainGraph(nn.Module):
@@ -77,14 +89,21 @@ def layers_of(prompts: Prompts) -> tuple[Tensor, ...]:
 
 
 @torch.no_grad()
-def encoder_graphs(stpn: STPN, size: tuple[int, int]) -> list[Graph]:
+def encoder_graphs(
+    stpn: STPN, size: tuple[int, int], *, any_size: bool = False, pad_to: int = 32
+) -> list[Graph]:
     """Graphs `plain`, `encoder` and `predictor` for padded frames of `size` (H, W); the first alone
-    without a predictor. A head takes the inputs `map_0`, `map_1`, … that these give."""
+    without a predictor. A head takes the inputs `map_0`, `map_1`, … that these give.
+
+    any_size: `size` is an example, and other multiples of `pad_to` pixels will do (no encoder needs
+    more than two of them).
+    """
     image = torch.randn(1, 3, *size)
     plain = PlainGraph(stpn.encoder)
     *levels, tokens = plain(image)
     maps = map_names(len(levels))
-    graphs = [Graph("plain", plain, {"image": image}, (*maps, "tokens"))]
+    image_free = {"image": whole_size(1, pad_to)} if any_size else {}
+    graphs = [Graph("plain", plain, {"image": image}, (*maps, "tokens"), image_free)]
     if stpn.predictor is None:
         return graphs
     support = {
@@ -96,11 +115,23 @@ def encoder_graphs(stpn: STPN, size: tuple[int, int]) -> list[Graph]:
     prompts = {f"prompt_{i}": p.contiguous() for i, p in enumerate(layers_of(predicted))}
     encoder = EncoderGraph(stpn.encoder, deep)
     predictor = PredictorGraph(stpn.predictor)
+    grid = image.shape[2] // tokens.shape[1]
+    support_free: dict[str, Free] = {"tokens": SUPPORT, "valid": SUPPORT}
+    if any_size:
+        places = {
+            axis: Multiple(name, pad_to // grid) for axis, name in ((2, "rows"), (3, "columns"))
+        }
+        support_free["tokens"] = {**SUPPORT, **places}
     return [
         *graphs,
-        Graph("encoder", encoder, {"image": image} | prompts, maps),
-        Graph("predictor", predictor, support, tuple(prompts), dict.fromkeys(support, SUPPORT)),
+        Graph("encoder", encoder, {"image": image} | prompts, maps, image_free),
+        Graph("predictor", predictor, support, tuple(prompts), support_free),
     ]
+
+
+def whole_size(stride: int, pad_to: int = 32) -> Free:
+    """Height and width of a map (1, C, H, W) of `stride`, of images of any size."""
+    return {2: Multiple("rows", pad_to // stride), 3: Multiple("columns", pad_to // stride)}
 
 
 def example_maps(stpn: STPN, size: tuple[int, int]) -> dict[str, Tensor]:

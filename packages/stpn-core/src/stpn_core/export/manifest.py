@@ -12,6 +12,8 @@ from stpn_core.errors import InputError
 from stpn_core.settings import STRICT, from_json
 
 MANIFEST = "model.json"
+ANY = (0, 0)
+"""Height and width of graphs that take any, in multiples of what frames are padded to."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Graphs:
     __pydantic_config__ = STRICT
 
     height: int
-    """Of the padded frames, in pixels; so is width."""
+    """Of the padded frames, in pixels; so is width. Both are 0 for graphs that take any."""
     width: int
     plain: str
     """Encoder without prompts: image -> maps, and the tokens of a support frame."""

@@ -6,6 +6,7 @@ P prompts of width D_i, h x w grid and C channels of support tokens, K support f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stpn_core.errors import InputError
-from stpn_core.export.manifest import EncoderManifest, Graphs
+from stpn_core.export.manifest import ANY, EncoderManifest, Graphs
 from stpn_core.export.sessions import Sessions
 
 Array = NDArray[Any]
@@ -47,6 +48,11 @@ class ExportedEncoder(Generic[M]):
         """
         height, width = (-(-side // self.manifest.pad_to) * self.manifest.pad_to for side in size)
         holding = [g for g in self.manifest.graphs if g.height >= height and g.width >= width]
+        exact = any((g.height, g.width) == (height, width) for g in holding)
+        for graphs in self.manifest.graphs:
+            if (graphs.height, graphs.width) == ANY and not exact:
+                least = 2 * self.manifest.pad_to
+                return replace(graphs, height=max(height, least), width=max(width, least))
         if not holding:
             there = ", ".join(f"{g.height}x{g.width}" for g in self.manifest.graphs)
             raise InputError(

@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from stpn_core.errors import InputError, NumericsError, StpnError
 from stpn_core.export.check import check_program
 from stpn_core.export.graphs import Graph
-from stpn_core.export.manifest import Check, Graphs, is_exported
+from stpn_core.export.manifest import ANY, Check, Graphs, is_exported
 from stpn_core.export.onnx_files import OPSETS, SharedWeights, onnx_model, require_onnx
 from stpn_core.export.programs import program_of
 from stpn_core.runs.durable import remove_tree, sync_path
 
 Size = tuple[int, int]
+SizeT = TypeVar("SizeT", bound="Size | None")
 Say = Callable[[str], None]
 
 
@@ -104,9 +105,9 @@ def pad_sizes(sizes: Iterable[Size], pad_to: int) -> tuple[Size, ...]:
 
 
 def write_graphs(
-    graphs_of: Callable[[Size], Sequence[Graph]],
+    graphs_of: Callable[[SizeT], Sequence[Graph]],
     folder: Path,
-    sizes: Iterable[Size],
+    sizes: Iterable[SizeT],
     *,
     onnx: bool,
     program: bool,
@@ -116,19 +117,22 @@ def write_graphs(
 ) -> Written:
     """Trace the graphs of every size and write them as ONNX, as programs of torch, or both.
 
+    sizes: padded (H, W), None for graphs that take any.
     translation: see `onnx_model`.
     """
     graphs, programs, checks = [], [], []
     weights = SharedWeights(folder) if onnx else None
-    for height, width in sizes:
+    for size in sizes:
+        height, width = ANY if size is None else size
+        label = f"{height}x{width}" if size else "any"
         names: dict[str, str] = {}
         saved: dict[str, str] = {}
-        for graph in graphs_of((height, width)):
-            stem = f"{graph.name}-{height}x{width}"
+        for graph in graphs_of(size):
+            stem = f"{graph.name}-{label}"
             say(f"exporting {stem}")
             traced = program_of(graph)
             if program:
-                checks.append(check_program(graph, traced, f"{height}x{width}"))
+                checks.append(check_program(graph, traced, label))
                 saved[graph.name] = f"{stem}.pt2"
                 torch.export.save(traced, folder / saved[graph.name])
             if weights is not None:

@@ -6,6 +6,7 @@ P prompts, D their width.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -54,7 +55,23 @@ class MixerPredictor(PromptPredictor):
     def forward(self, support: Tensor, valid: Tensor | None = None) -> Tensor:
         """(B, K, h, w, C) to (B, P, D)."""
         mean = mean_over_frames(checked(support, valid, self.support_dim), valid)
-        pooled = F.adaptive_avg_pool2d(mean.permute(0, 3, 1, 2), self.grid).flatten(2)
+        pooled = _pool(mean.permute(0, 3, 1, 2), self.grid).flatten(2)
         tokens = self.token_norm(pooled.transpose(1, 2))
         mixed = self.token_ffn(tokens.transpose(1, 2)).transpose(1, 2)
         return self.channel_ffn(self.channel_norm(mixed))
+
+
+def _pool(maps: Tensor, grid: int) -> Tensor:
+    """(B, C, h, w) to (B, C, grid, grid) by adaptive average pooling."""
+    if not torch.compiler.is_exporting():
+        return F.adaptive_avg_pool2d(maps, grid)
+    # as products of matrices, which an exporter can write down for maps of any size
+    down, across = (_shares(maps.shape[axis], grid, maps.device) for axis in (2, 3))
+    return down.to(maps.dtype) @ maps @ across.to(maps.dtype).T
+
+
+def _shares(length: int, grid: int, device: torch.device) -> Tensor:
+    """(grid, length): what each of `length` cells gives to each of `grid` means."""
+    cell, place = torch.arange(grid, device=device)[:, None], torch.arange(length, device=device)
+    inside = (place >= cell * length // grid) & (place < ((cell + 1) * length + grid - 1) // grid)
+    return inside / inside.sum(1, keepdim=True)

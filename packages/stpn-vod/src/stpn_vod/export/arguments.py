@@ -27,7 +27,7 @@ class ExportArguments:
     """onnx for onnxruntime and others, torch for programs of torch.export (.pt2)."""
     size: tuple[str, ...] = ()
     """Padded sizes HxW in multiples of 32, such as 608x1024; by default those of 16:9 and 4:3
-    video."""
+    video. `any` writes graphs that take every multiple of 32, which takes minutes."""
     opset: int = 20
     """Version of ONNX's operators, 18 to 23."""
     frames: str = ""

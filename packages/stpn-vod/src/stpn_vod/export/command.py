@@ -27,7 +27,8 @@ def run(arguments: ExportArguments) -> int:
     """Export, print what was written and how far it is from torch."""
     recipe = _recipe(arguments.weights)
     config = ExportConfig(
-        sizes=tuple(parse_size(text) for text in arguments.size),
+        sizes=tuple(parse_size(text) for text in arguments.size if text != "any"),
+        any_size="any" in arguments.size,
         onnx="onnx" in arguments.format,
         torch="torch" in arguments.format,
         opset=arguments.opset,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from stpn_core import Features
@@ -46,8 +47,14 @@ class ExportedHead(nn.Module):
         all_scores = dense.logits[0].sigmoid().masked_fill(~dense.on_image[0], NOTHING)
         boxes, scores, start = [], [], 0
         for length in dense.level_lengths:
-            best = all_scores[start : start + length].topk(min(selection.per_level, length))
-            index = best.indices + start
+            level, count = all_scores[start : start + length], selection.per_level
+            if isinstance(length, torch.SymInt):
+                # with as many places that hold nothing, there are enough of them at any size
+                level = F.pad(level, (0, count), value=NOTHING)
+            else:
+                count = min(count, length)
+            best = level.topk(count)
+            index = best.indices.clamp(max=length - 1) + start
             decoded = self.rpn.coder.decode(dense.anchors[index], dense.deltas[0, index])
             boxes.append(clip(decoded, size))
             scores.append(best.values)

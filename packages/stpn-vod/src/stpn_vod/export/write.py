@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stpn_core.errors import InputError
-from stpn_core.export.manifest import MANIFEST, Check
+from stpn_core.export.manifest import ANY, MANIFEST, Check
 from stpn_core.export.sessions import CPU
 from stpn_core.export.write import (
     Say,
@@ -40,10 +40,12 @@ _MADE_WITH = ("stpn-vod", "stpn-core", "torch", "timm", "onnx", "onnxscript", "o
 @dataclass(frozen=True)
 class ExportConfig:
     """What is exported. sizes: padded (H, W) that graphs are made for, none for those of 16:9 and
-    4:3 video; onnx, torch: which formats; predict: how frames are resized and supported, unless the
+    4:3 video; any_size: graphs that take every size, instead of these or beside those that are
+    named; onnx, torch: which formats; predict: how frames are resized and supported, unless the
     user of the export says otherwise; tolerance: the largest difference from torch."""
 
     sizes: tuple[Size, ...] = ()
+    any_size: bool = False
     onnx: bool = True
     torch: bool = False
     opset: int = 20
@@ -84,7 +86,7 @@ def export(
         written = write_graphs(
             lambda size: graphs_of(model, size),
             folder,
-            padded_sizes(config, model.pad_to),
+            _exported_sizes(config, model.pad_to),
             onnx=config.onnx,
             program=config.torch,
             opset=config.opset,
@@ -99,7 +101,7 @@ def export(
             checks=written.checks,
         )
         if config.onnx:
-            checks = _check(model, folder, manifest, real)
+            checks = _check(model, folder, manifest, padded_sizes(config, model.pad_to), real)
             manifest = replace(manifest, checks=manifest.checks + checks)
         report(manifest.checks, STRAYS, say)
         refuse_above(manifest.checks, config.tolerance, STRAYS)
@@ -112,6 +114,13 @@ def padded_sizes(config: ExportConfig, pad_to: int = 32) -> tuple[Size, ...]:
     sides = config.predict.short_side, config.predict.long_side
     sizes = config.sizes or tuple(fit(shape, *sides) for shape in ((1080, 1920), (960, 1280)))
     return pad_sizes(sizes, pad_to)
+
+
+def _exported_sizes(config: ExportConfig, pad_to: int) -> list[Size | None]:
+    """What graphs are made for; None is any size."""
+    if not config.any_size:
+        return list(padded_sizes(config, pad_to))
+    return [None, *(padded_sizes(config, pad_to) if config.sizes else ())]
 
 
 def _exportable(detector: TrainedDetector) -> FasterRCNN:
@@ -145,11 +154,19 @@ def _manifest(detector: TrainedDetector, config: ExportConfig) -> Manifest:
 
 
 def _check(
-    model: FasterRCNN, folder: Path, manifest: Manifest, real: Frames | None
+    model: FasterRCNN,
+    folder: Path,
+    manifest: Manifest,
+    sizes: Sequence[Size],
+    real: Frames | None,
 ) -> tuple[Check, ...]:
+    """Graphs of every size, those that take any at all of `sizes`."""
     exported = ExportedModel(folder, manifest, threads=0, providers=[CPU])
     checks: list[Check] = []
-    for graphs in manifest.graphs:
+    fixed = [g for g in manifest.graphs if (g.height, g.width) != ANY]
+    free = [g for g in manifest.graphs if (g.height, g.width) == ANY]
+    placed = [replace(g, height=h, width=w) for g in free for h, w in sizes]
+    for graphs in fixed + placed:
         samples = [random_samples(graphs)]
         if real is not None:
             samples.append(list(real((graphs.height, graphs.width))))
