@@ -156,7 +156,7 @@ def test_what_the_runner_cannot_do_is_said(
         ({"version": 99}, "version 99 of the layout"),
         ({"format": "stpn-vod-export"}, "format"),
         ({"files": {"../../etc/passwd": 1}}, "not the name of a file beside it"),
-        ({"graphs": []}, "exported for torch only"),
+        ({"graphs": [], "files": {}}, "exported for torch only"),
     ],
 )
 def test_what_the_manifest_says_is_checked(
