@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from stpn_core.encoder import PromptedEncoder, Prompts
+from stpn_core.errors import InputError
+from stpn_core.export.manifest import LEAST
 from stpn_core.stpn import STPN
 from stpn_core.support_tokens import support_tokens
 
@@ -26,7 +28,7 @@ class Multiple:
 
     name: str
     times: int = 1
-    least: int = 2  # exporters take a dimension of 1 for one that is stretched
+    least: int = LEAST
 
 
 Free = Mapping[int, "str | Multiple"]
@@ -95,8 +97,7 @@ def encoder_graphs(
     """Graphs `plain`, `encoder` and `predictor` for padded frames of `size` (H, W); the first alone
     without a predictor. A head takes the inputs `map_0`, `map_1`, … that these give.
 
-    any_size: `size` is an example, and other multiples of `pad_to` pixels will do (no encoder needs
-    more than two of them).
+    any_size: `size` is an example, and other multiples of `pad_to` pixels will do, from `LEAST` up.
     """
     image = torch.randn(1, 3, *size)
     plain = PlainGraph(stpn.encoder)
@@ -115,13 +116,10 @@ def encoder_graphs(
     prompts = {f"prompt_{i}": p.contiguous() for i, p in enumerate(layers_of(predicted))}
     encoder = EncoderGraph(stpn.encoder, deep)
     predictor = PredictorGraph(stpn.predictor)
-    grid = image.shape[2] // tokens.shape[1]
     support_free: dict[str, Free] = {"tokens": SUPPORT, "valid": SUPPORT}
     if any_size:
-        places = {
-            axis: Multiple(name, pad_to // grid) for axis, name in ((2, "rows"), (3, "columns"))
-        }
-        support_free["tokens"] = {**SUPPORT, **places}
+        grid = whole_size(image.shape[2] // tokens.shape[1], pad_to)  # of axes 2 and 3, as of a map
+        support_free["tokens"] = {**SUPPORT, **grid}
     return [
         *graphs,
         Graph("encoder", encoder, {"image": image} | prompts, maps, image_free),
@@ -130,7 +128,15 @@ def encoder_graphs(
 
 
 def whole_size(stride: int, pad_to: int = 32) -> Free:
-    """Height and width of a map (1, C, H, W) of `stride`, of images of any size."""
+    """Height and width of a map (1, C, H, W) of `stride`, of images of any size.
+
+    Raises InputError if images that are padded to multiples of `pad_to` have no whole maps.
+    """
+    if pad_to % stride:
+        raise InputError(
+            f"frames are padded to multiples of {pad_to} pixels, which a map of stride {stride} "
+            "does not divide: graphs cannot take any size. Export fixed ones (--size HEIGHTxWIDTH)"
+        )
     return {2: Multiple("rows", pad_to // stride), 3: Multiple("columns", pad_to // stride)}
 
 

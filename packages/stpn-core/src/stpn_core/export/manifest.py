@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +14,9 @@ from stpn_core.settings import STRICT, from_json
 MANIFEST = "model.json"
 ANY = (0, 0)
 """Height and width of graphs that take any, in multiples of what frames are padded to."""
+LEAST = 3
+"""Of these multiples: exporters take a dimension of 1 for one that is stretched, and the coarsest
+level of a pyramid is half as large as the last map."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class Graphs:
     def files(self) -> tuple[str, ...]:
         """The names that are there."""
         return tuple(n for n in (self.plain, self.head, self.encoder, self.predictor) if n)
+
+
+def at_size(graphs: Graphs, size: tuple[int, int], pad_to: int) -> Graphs:
+    """Graphs that take any size, for frames of padded size (h, w)."""
+    height, width = (max(side, LEAST * pad_to) for side in size)
+    return replace(graphs, height=height, width=width)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ P prompts of width D_i, h x w grid and C channels of support tokens, K support f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stpn_core.errors import InputError
-from stpn_core.export.manifest import ANY, EncoderManifest, Graphs
+from stpn_core.export.manifest import ANY, EncoderManifest, Graphs, at_size
 from stpn_core.export.sessions import Sessions
 
 Array = NDArray[Any]
@@ -51,8 +50,7 @@ class ExportedEncoder(Generic[M]):
         exact = any((g.height, g.width) == (height, width) for g in holding)
         for graphs in self.manifest.graphs:
             if (graphs.height, graphs.width) == ANY and not exact:
-                least = 2 * self.manifest.pad_to
-                return replace(graphs, height=max(height, least), width=max(width, least))
+                return at_size(graphs, (height, width), self.manifest.pad_to)
         if not holding:
             there = ", ".join(f"{g.height}x{g.width}" for g in self.manifest.graphs)
             raise InputError(

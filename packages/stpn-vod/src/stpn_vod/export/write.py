@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stpn_core.errors import InputError
-from stpn_core.export.manifest import ANY, MANIFEST, Check
+from stpn_core.export.manifest import ANY, MANIFEST, Check, at_size
 from stpn_core.export.sessions import CPU
 from stpn_core.export.write import (
     Say,
@@ -165,7 +165,7 @@ def _check(
     checks: list[Check] = []
     fixed = [g for g in manifest.graphs if (g.height, g.width) != ANY]
     free = [g for g in manifest.graphs if (g.height, g.width) == ANY]
-    placed = [replace(g, height=h, width=w) for g in free for h, w in sizes]
+    placed = [at_size(g, size, model.pad_to) for g in free for size in sizes]
     for graphs in fixed + placed:
         samples = [random_samples(graphs)]
         if real is not None:
