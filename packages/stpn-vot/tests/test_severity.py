@@ -36,7 +36,9 @@ def test_severities_are_found_from_the_data_set_and_from_its_split(root):
     lengths = {"GOT-10k_Val_000001": 6}
     assert severities(root, lengths) == {"GOT-10k_Val_000001": SEVERITY}
     assert severities(root / "val", lengths) == severities(root, lengths)
-    with pytest.raises(DataError, match="recorded for 6 frames of GOT-10k_Val_000001, not for its 5"):
+    with pytest.raises(
+        DataError, match="recorded for 6 frames of GOT-10k_Val_000001, not for its 5"
+    ):
         severities(root, {"GOT-10k_Val_000001": 5})
     with pytest.raises(DataError, match="only synthetic data"):
         severities(root.parent / "elsewhere", lengths)

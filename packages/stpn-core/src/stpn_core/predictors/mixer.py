@@ -63,7 +63,7 @@ class MixerPredictor(PromptPredictor):
 
 def _pool(maps: Tensor, grid: int) -> Tensor:
     """(B, C, h, w) to (B, C, grid, grid) by adaptive average pooling."""
-    if not torch.compiler.is_exporting():
+    if not any(isinstance(side, torch.SymInt) for side in maps.shape[2:]):
         return F.adaptive_avg_pool2d(maps, grid)
     # as products of matrices, which an exporter can write down for maps of any size
     down, across = (_shares(maps.shape[axis], grid, maps.device) for axis in (2, 3))
