@@ -9,11 +9,12 @@ import torch
 from stpn_core import create_predictor
 from stpn_core.errors import InputError
 from stpn_core.export.check import random_samples
-from stpn_core.export.graphs import Graph, Multiple, PredictorGraph, whole_size
+from stpn_core.export.graphs import Graph, Multiple, PredictorGraph, example_maps, whole_size
 from stpn_core.export.programs import program_of
 from stpn_core.export.write import refuse_above
 from stpn_vod.export import ExportConfig, export
 from stpn_vod.export.check import STRAYS, check_graphs
+from stpn_vod.export.graphs import graphs_of
 from stpn_vod.model_file import TrainedDetector
 from stpn_vod.predict_config import PredictConfig
 from stpn_vod.runner.model import open_exported
@@ -23,7 +24,7 @@ from .export_tiny import SIZE, TINY, tiny
 
 @pytest.fixture(scope="module")
 def shallow() -> TrainedDetector:
-    arch = {"embed_dim": 8, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
+    arch = {"embed_dim": 8, "depths": (1, 1), "num_heads": (1, 2)}
     return tiny(dataclasses.replace(TINY, arch=arch))
 
 
@@ -47,6 +48,21 @@ def test_one_export_for_every_size(shallow: TrainedDetector, folder: Path, tmp_p
     # control: graphs of one size refuse a larger one
     with pytest.raises(InputError, match=f"there are {SIZE[0]}x{SIZE[1]}"):
         open_exported(folder).graphs_for((150, 200))
+
+
+def test_the_head_of_a_whole_pyramid() -> None:
+    """Its coarsest level is half as large as the last map, which has to be no single row."""
+    arch = {"embed_dim": 8, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
+    detector = tiny(dataclasses.replace(TINY, arch=arch, predictor=None)).model
+    head = next(graph for graph in graphs_of(detector, None) if graph.name == "head")
+    program = program_of(head).module()
+    for height, width in ((96, 96), (192, 320)):
+        maps = example_maps(detector.stpn, (height, width))
+        inputs = torch.tensor([height - 9, width - 9]), *maps.values()
+        for given, expected in zip(program(*inputs), head.module(*inputs), strict=True):
+            torch.testing.assert_close(given, expected)
+    with pytest.raises(AssertionError, match="Guard failed"):
+        program(torch.tensor([64, 64]), *example_maps(detector.stpn, (64, 64)).values())
 
 
 def test_a_named_size_is_preferred_where_it_fits_exactly(folder: Path) -> None:
