@@ -20,13 +20,6 @@ from stpn_vis.config import Recipe
 from stpn_vis.model_file import TrainedSegmenter, load_trained
 from stpn_vis.recipes import synthetic
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that fork trainers come first: torch refuses to train in a process forked from one whose
-    automatic differentiation has had threads of its own, as others make it have."""
-    items.sort(key=lambda item: "test_train" not in item.nodeid)
-
-
 SIZE = (64, 48)  # width, height
 CLASSES = ("disc", "square")
 
