@@ -8,47 +8,33 @@ With prompts off this is MixFormer's tracker (lib/test/tracker/mixformer_cvt_onl
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from stpn_core import Prompts
 from stpn_core.errors import InputError, NumericsError
 from stpn_data.batch import normalise
 from stpn_data.tracking.crops import Box, cut
 from stpn_vot.box_geometry import cxcywh_of_corners
 from stpn_vot.box_in_frame import check_box as check_box
-from stpn_vot.box_in_frame import clip_box, map_back
 from stpn_vot.judgement import TrackResult as TrackResult
-from stpn_vot.judgement import judge, may_support
+from stpn_vot.judgement import may_support
 from stpn_vot.mixformer import Located, MixFormer
-from stpn_vot.prompt_rows import Memory, join_prompts
+from stpn_vot.prompt_rows import join_prompts
 from stpn_vot.search_region import SearchRegion, search_region
-from stpn_vot.support_memory import SupportMemory, remember
+from stpn_vot.support_memory import SupportMemory
 from stpn_vot.template_cache import TemplateCache, join_caches
-from stpn_vot.template_schedule import OnlineTemplates, UpdateRule, after_frame, first_templates
+from stpn_vot.template_schedule import OnlineTemplates, first_templates
+from stpn_vot.track_state import TargetState, answered, remembered, renewed
 from stpn_vot.tracking_config import TrackingConfig, check_tracking
 
-
-@dataclass(frozen=True, eq=False)
-class TrackState:
-    """Everything known of one target; its size is bounded by the configuration, not by the video.
-
-    frame: frames tracked since the first one. box: the last box; good: the last one with a score
-    above the threshold. missed: frames in a row without the target. cache: keys and values of
-    `templates`, kept until those change.
-    """
-
-    config: TrackingConfig
-    frame: int
-    box: Box
-    good: Box
-    missed: int
-    templates: OnlineTemplates[Tensor]
-    cache: TemplateCache
-    memory: Memory
+TrackState = TargetState[Tensor, TemplateCache, Prompts]
+"""Everything known of one target; see `TargetState`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +69,7 @@ def start_tracking(model: MixFormer, frame: Tensor, box: Box, config: TrackingCo
         return state
     region = SearchRegion(box, config.search_factor, True)
     look = _look(model, 0, state, region, frame)
-    return replace(state, memory=_remember(model, state, _clean(model, [look])[0]))
+    return _remember(model, state, _clean(model, [look])[0])
 
 
 def track(model: MixFormer, state: TrackState, frame: Tensor) -> tuple[TrackResult, TrackState]:
@@ -129,9 +115,14 @@ def _search(
     maps = _support_maps(model, looks, answers, features)
     found = {}
     for look, (result, state), support in zip(looks, answers, maps, strict=True):
-        state = _renew(model, state, result, frame)
+        state = renewed(
+            state,
+            result.score,
+            functools.partial(_template, model, frame, result.box, state.config),
+            functools.partial(_encode, model),
+        )
         if _uses_prompts(model, state.config) and state.frame % state.config.support_stride == 0:
-            state = replace(state, memory=_remember(model, state, support))
+            state = _remember(model, state, support)
         found[look.index] = (result, state)
     return found
 
@@ -140,38 +131,17 @@ def _answer(
     located: Located, row: int, look: _Look, frame: Tensor
 ) -> tuple[TrackResult, TrackState]:
     """Result and state but for templates and support frames."""
-    state, config = look.state, look.state.config
-    number = state.frame + 1
+    state = look.state
     predicted = cxcywh_of_corners(located.boxes[row])
     score = None if located.scores is None else float(located.scores[row].float().sigmoid())
     if not predicted.isfinite().all() or (score is not None and math.isnan(score)):
         raise NumericsError(
-            f"frame {number} of a target: its box holds NaN or infinity: the weights are damaged, "
-            "or the precision is too low for them; try --precision fp32"
+            f"frame {state.frame + 1} of a target: its box holds NaN or infinity: the weights are "
+            "damaged, or the precision is too low for them; try --precision fp32"
         )
     found = predicted.float().cpu().numpy()
-    mapped = map_back(found, look.region.around, config.search_size, look.scale)
-    box = clip_box(mapped, frame.shape[1], frame.shape[2], config.clip_margin)
-    result, good, missed = judge(box, score, state.good, state.missed, config)
-    return result, replace(state, frame=number, box=result.box, good=good, missed=missed)
-
-
-def _renew(model: MixFormer, state: TrackState, result: TrackResult, frame: Tensor) -> TrackState:
-    """The state with the templates after this frame."""
-    if result.score is None:
-        return state
-    config = state.config
-    rule = UpdateRule(config.interval, config.slots, config.decay, config.threshold)
-    templates = after_frame(
-        state.templates,
-        rule,
-        state.frame,
-        result.score,
-        lambda: _template(model, frame, result.box, config),
-    )
-    if templates.online is state.templates.online:
-        return replace(state, templates=templates)
-    return replace(state, templates=templates, cache=_encode(model, templates))
+    size = frame.shape[1], frame.shape[2]
+    return answered(state, found, score, look.region, look.scale, size)
 
 
 def _support_maps(
@@ -206,15 +176,11 @@ def _clean(model: MixFormer, looks: list[_Look]) -> list[Tensor]:
     return [found[0].clone() for found in model.embed_support(crops, cache)]
 
 
-def _remember(model: MixFormer, state: TrackState, found: Tensor | None) -> Memory:
-    return remember(
-        state.memory,
-        state.frame,
-        found,
-        lambda maps: model.predict_prompts(torch.stack(list(maps))[None]),
-        count=state.config.support_count,
-        stride=state.config.support_stride,
-    )
+def _remember(model: MixFormer, state: TrackState, found: Tensor | None) -> TrackState:
+    def predict(maps: Sequence[Tensor]) -> Prompts:
+        return model.predict_prompts(torch.stack(list(maps))[None])
+
+    return remembered(state, found, predict)
 
 
 def _uses_prompts(model: MixFormer, config: TrackingConfig) -> bool:

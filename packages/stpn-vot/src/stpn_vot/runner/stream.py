@@ -6,7 +6,7 @@ State is a value; templates, support frames and lost targets are decided by the 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,27 +14,17 @@ from numpy.typing import NDArray
 
 from stpn_core.errors import InputError, NumericsError
 from stpn_data.crop_axes import Box
-from stpn_vot.box_in_frame import check_box, clip_box, map_back
-from stpn_vot.judgement import TrackResult, judge, may_support
+from stpn_vot.box_in_frame import check_box
+from stpn_vot.judgement import TrackResult, may_support
 from stpn_vot.runner.model import Array, Cache, ExportedTracker, Seen
 from stpn_vot.search_region import SearchRegion, search_region
-from stpn_vot.support_memory import SupportMemory, remember
-from stpn_vot.template_schedule import OnlineTemplates, UpdateRule, after_frame, first_templates
+from stpn_vot.support_memory import SupportMemory
+from stpn_vot.template_schedule import OnlineTemplates, first_templates
+from stpn_vot.track_state import TargetState, answered, remembered, renewed
 from stpn_vot.tracking_config import TrackingConfig, check_tracking
 
-
-@dataclass(frozen=True, eq=False)
-class TrackState:
-    """Everything known of one target; see `stpn_vot.tracker.TrackState`."""
-
-    config: TrackingConfig
-    frame: int
-    box: Box
-    good: Box
-    missed: int
-    templates: OnlineTemplates[Array]
-    cache: Cache
-    memory: SupportMemory[Array, tuple[Array, ...]]
+TrackState = TargetState[Array, Cache, tuple[Array, ...]]
+"""Everything known of one target; see `TargetState`."""
 
 
 def settings_for(model: ExportedTracker, config: TrackingConfig) -> TrackingConfig:
@@ -70,7 +60,7 @@ def start_tracking(
     if not _uses_prompts(model, config):
         return state
     crop, _ = model.crop(frame, box, config.search_factor, config.search_size)
-    return replace(state, memory=_remember(model, state, model.embed(crop, cache)))
+    return remembered(state, model.embed(crop, cache), model.predict_prompts)
 
 
 def track(
@@ -80,68 +70,38 @@ def track(
     frame, NumericsError if a box is NaN or infinite."""
     _check_frame(frame)
     before, config = state, state.config
-    height, width = frame.shape[1:]
-    region = search_region(state.box, state.good, state.missed, config, height, width)
+    size = frame.shape[1], frame.shape[2]
+    region = search_region(state.box, state.good, state.missed, config, *size)
     crop, scale = model.crop(frame, region.around, region.factor, config.search_size)
     seen = model.search(crop, state.cache, state.memory.prompts)
-    result, state = _answer(state, seen, region, scale, height, width)
+    result, state = _answer(state, seen, region, scale, size)
     support = None
     if _uses_prompts(model, config) and may_support(result, state.frame, region.usual, config):
         again = config.support == "clean" and before.memory.prompts is not None
         # as the templates were when the frame was searched
         support = model.embed(crop, before.cache) if again else seen.map
-    state = _renew(model, state, result, frame)
+    state = renewed(
+        state,
+        result.score,
+        lambda: _template(model, frame, result.box, config),
+        lambda templates: _encode(model, templates),
+    )
     if _uses_prompts(model, config) and state.frame % config.support_stride == 0:
-        state = replace(state, memory=_remember(model, state, support))
+        state = remembered(state, support, model.predict_prompts)
     return result, state
 
 
 def _answer(
-    state: TrackState, seen: Seen, region: SearchRegion, scale: float, height: int, width: int
+    state: TrackState, seen: Seen, region: SearchRegion, scale: float, size: tuple[int, int]
 ) -> tuple[TrackResult, TrackState]:
-    config, number = state.config, state.frame + 1
     if not np.isfinite(seen.box).all() or (seen.score is not None and math.isnan(seen.score)):
         raise NumericsError(
-            f"frame {number} of a target: its box holds NaN or infinity: the weights are damaged"
+            f"frame {state.frame + 1} of a target: its box holds NaN or infinity: the weights are "
+            "damaged"
         )
     start, end = seen.box[:2], seen.box[2:]
     predicted = np.concatenate([(start + end) / 2, end - start])
-    mapped = map_back(predicted, region.around, config.search_size, scale)
-    box = clip_box(mapped, height, width, config.clip_margin)
-    result, good, missed = judge(box, seen.score, state.good, state.missed, config)
-    return result, replace(state, frame=number, box=result.box, good=good, missed=missed)
-
-
-def _renew(
-    model: ExportedTracker, state: TrackState, result: TrackResult, frame: NDArray[np.uint8]
-) -> TrackState:
-    if result.score is None:
-        return state
-    config = state.config
-    rule = UpdateRule(config.interval, config.slots, config.decay, config.threshold)
-    templates = after_frame(
-        state.templates,
-        rule,
-        state.frame,
-        result.score,
-        lambda: _template(model, frame, result.box, config),
-    )
-    if templates.online is state.templates.online:
-        return replace(state, templates=templates)
-    return replace(state, templates=templates, cache=_encode(model, templates))
-
-
-def _remember(
-    model: ExportedTracker, state: TrackState, found: Array | None
-) -> SupportMemory[Array, tuple[Array, ...]]:
-    return remember(
-        state.memory,
-        state.frame,
-        found,
-        model.predict_prompts,
-        count=state.config.support_count,
-        stride=state.config.support_stride,
-    )
+    return answered(state, predicted, seen.score, region, scale, size)
 
 
 def _uses_prompts(model: ExportedTracker, config: TrackingConfig) -> bool:
