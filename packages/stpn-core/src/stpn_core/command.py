@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -34,6 +35,19 @@ def run_verb(task: str, about: str, verbs: Mapping[str, Verb], argv: Sequence[st
     if argv[0] not in verbs:
         raise InputError(f"stpn {task} has no verb {argv[0]!r}; {hint(argv[0], verbs)}")
     return verbs[argv[0]](argv[1:])
+
+
+def run_alone(main: Verb, argv: Sequence[str]) -> int:
+    """Run a command that needs no `stpn` around it; an error that carries an exit code is printed,
+    and its code returned (see `stpn_core.errors`)."""
+    try:
+        return main(argv)
+    except Exception as error:
+        code = getattr(error, "exit_code", None)
+        if not isinstance(code, int):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return code
 
 
 def hint(name: str, choices: Iterable[str]) -> str:

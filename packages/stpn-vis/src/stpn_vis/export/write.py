@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stpn_core.export.check import Sample, random_samples
-from stpn_core.export.graphs import Graph
 from stpn_core.export.manifest import MANIFEST, Check
 from stpn_core.export.sessions import CPU
 from stpn_core.export.write import (
@@ -81,13 +80,9 @@ def export(
     )
     model = exportable(segmenter.model)
 
-    def graphs_at(size: Size | None) -> list[Graph]:
-        assert size is not None  # points and positions of a head are made for one size
-        return graphs_of(model, size)
-
     with new_export(out) as folder:
         written = write_graphs(
-            graphs_at,
+            lambda size: graphs_of(model, size),
             folder,
             padded_sizes(config),
             onnx=config.onnx,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +35,7 @@ class RunnerArguments:
     config: Annotated[PredictConfig, tyro.conf.arg(name="")] = field(default_factory=PredictConfig)
 
 
-def main(argv: list[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """`python -m stpn_vis.runner INPUT --model DIR --out OUT`."""
     a = parse_flags(RunnerArguments, argv, "python -m stpn_vis.runner")
     return run(a.input, a.model, a.out, a.config, a.device)

@@ -18,7 +18,7 @@ from stpn_core.training import choose_device
 from stpn_data.index import VideoIndex
 from stpn_data.open_any import choose_frames, find_frames, open_source
 from stpn_data.sequence import EvalVideo
-from stpn_data.support import Policy, parse_policy
+from stpn_data.support import counted_policy
 from stpn_data.transforms import EvalResize
 from stpn_vod.arguments import ExplainArguments
 from stpn_vod.build_config import DetectorConfig
@@ -78,7 +78,7 @@ def load_arms(arguments: ExplainArguments) -> list[Arm]:
 
 def explain(arms: Sequence[Arm], index: VideoIndex, arguments: ExplainArguments) -> Page:
     """All three sections; what cannot be shown is replaced by a sentence."""
-    policy = _policy(arguments)
+    policy = counted_policy(arguments.policy, arguments.count, arguments.stride)
     resize = EvalResize(arguments.short_side, arguments.long_side, arguments.resampling)
     chosen = (
         find_frames(index, arguments.pick)
@@ -146,16 +146,6 @@ def _title(config: DetectorConfig) -> str:
     if config.head == "selsa":
         return "SELSA" if config.predictor is None else "STPN with SELSA"
     return "single-frame detector" if config.predictor is None else "STPN"
-
-
-def _policy(arguments: ExplainArguments) -> Policy:
-    if arguments.policy == "window":
-        return parse_policy(
-            "window", per_side=max(1, arguments.count // 2), stride=arguments.stride
-        )
-    if arguments.policy == "online":
-        return parse_policy("online", count=arguments.count, stride=arguments.stride)
-    return parse_policy("uniform", count=arguments.count)
 
 
 def _check(arguments: ExplainArguments) -> None:

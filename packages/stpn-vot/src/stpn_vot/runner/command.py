@@ -40,7 +40,7 @@ class RunnerArguments:
     config: Annotated[PredictConfig, tyro.conf.arg(name="")] = field(default_factory=PredictConfig)
 
 
-def main(argv: list[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """`python -m stpn_vot.runner INPUT --model DIR --box x,y,w,h --out OUT`."""
     a = parse_flags(RunnerArguments, argv, "python -m stpn_vot.runner")
     boxes = [read_box(text) for text in a.box]
