@@ -25,6 +25,21 @@ RESULTS = Path(__file__).parent / "results"
 Case = Callable[[], Any]
 
 
+def keep_freed_memory() -> None:
+    """Have glibc keep what is freed instead of giving it back to the system.
+
+    Else every large buffer is new pages, and the faults of those, a tenth of a tracked frame's time,
+    hit one case more than another by chance. Nothing elsewhere.
+    """
+    trim_threshold, mmap_threshold, bytes_kept = -1, -3, 2**30
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(trim_threshold, bytes_kept)
+    mallopt(mmap_threshold, bytes_kept)
+
+
 def synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)

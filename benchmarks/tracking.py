@@ -20,6 +20,7 @@ from _measure import (
     RESULTS,
     clock,
     facts,
+    keep_freed_memory,
     median,
     median_ratio,
     report_name,
@@ -43,7 +44,10 @@ NOTES = (
     "frame once more without prompts, an eighth of a pass per frame; `reuse` keeps its map. No case "
     "renews templates: that is the last row, for one renewal; by MixFormer's rule there is at most "
     "one every 10 frames, with prompts or without. `least` takes the fastest round of each frame of the "
-    "period, then the mean: what other programs on the machine disturb least."
+    "period, then the mean: what other programs on the machine disturb least. On Linux the allocator "
+    "is told to keep freed memory, as `MALLOC_TRIM_THRESHOLD_=1073741824 "
+    "MALLOC_MMAP_THRESHOLD_=1073741824` in the environment does: page faults of large buffers are else "
+    "a tenth of the time and hit cases at random."
 )
 PERIOD = 8
 NEVER = 10**9
@@ -134,6 +138,7 @@ def main() -> None:
     device = torch.device(args.device)
     if device.type == "cpu":
         torch.set_num_threads(args.threads)
+        keep_freed_memory()
     about = facts(device)
     model, config = build(device, args.quick)
     frames = list(torch.randint(0, 256, (PERIOD + 1, 3, 720, 1280), dtype=torch.uint8))

@@ -104,9 +104,9 @@ def joint(encoder: CvtEncoder, templates: Tensor, search: Tensor, prompts: Tenso
     count = templates.shape[1]
     maps = [*templates.unbind(1), search]
     for index, part in enumerate(encoder.stages):
-        groups = [part.patch_embed(image) for image in maps]
-        grids = [group.grid for group in groups]
-        tokens = [group.tokens for group in groups]
+        embedded = [part.patch_embed(image) for image in maps]
+        grids = [group.grid for _, group in embedded]
+        tokens = [each for each, _ in embedded]
         if prompts is not None:
             prompts = encoder.next_stage(index, prompts) if index else prompts
             tokens.append(prompts)

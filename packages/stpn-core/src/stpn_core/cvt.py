@@ -5,8 +5,9 @@ B batch, H x W image, P prompts, C_i channels of stage i.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -67,8 +68,7 @@ class CvtEncoder(PromptedEncoder):
         self.channels = tuple(dims[i] for i in chosen)
         self.strides = tuple(PATCH * 2**i for i in chosen)
         self.prompt_dim = dims[0]
-        per_stage = prompt_downscale == "predict"
-        counts = [1 if per_stage else len(stage.blocks) for stage in stages]
+        counts = [self._sets_of(stage) for stage in stages]
         self.prompt_dims = tuple(d for d, n in zip(dims, counts, strict=True) for _ in range(n))
         self.support_dim = dims[-1]
         self.linear_downscale = (
@@ -99,12 +99,12 @@ class CvtEncoder(PromptedEncoder):
         maps = self._walk(images, None, len(self.stages) - 1, False, beside)
         return maps[-1].permute(0, 2, 3, 1)
 
-    def prompt_group(self, prompts: Tensor) -> Group:
-        """Prompts (B, P, C_i) as attention takes them."""
+    def prompt_group(self, count: int) -> Group:
+        """How attention takes `count` prompts."""
         if self.prompt_attention == "bypass":
-            return Group(prompts, None)
-        side = side_of(prompts.shape[1])
-        return Group(prompts, (side, side))
+            return Group(count, None)
+        side = side_of(count)
+        return Group(count, (side, side))
 
     def next_stage(self, index: int, prompts: Tensor) -> Tensor:
         """Prompts (B, P, C_index-1) after stage index-1 as they enter stage `index`."""
@@ -129,55 +129,72 @@ class CvtEncoder(PromptedEncoder):
         maps = []
         for index in range(last + 1):
             stage = self._stage(index)
-            patches = stage.patch_embed(found)
+            patches, group = stage.patch_embed(found)
             if index and carried is not None:
                 carried = self.next_stage(index, carried)
-            patches, carried = self._stage_blocks(stage, patches, carried, deep, drop_path, others)
-            found = as_map(patches)
-            maps.append(found)
+            entering = {} if carried is None else {0: carried}
             if deep is not None:
-                carried = None
+                entering = dict(enumerate(islice(deep, self._sets_of(stage))))
+            goes_on = carried is not None and index < last
+            tokens, carried = self._stage_blocks(
+                stage, patches, group, entering, goes_on, drop_path, others
+            )
+            assert group.grid is not None
+            found = as_map(tokens, group.grid)
+            maps.append(found)
         return maps
 
     def _stage_blocks(
         self,
         stage: CvtStage,
-        patches: Group,
-        carried: Tensor | None,
-        deep: Iterator[Tensor] | None,
+        patches: Tensor,
+        group: Group,
+        entering: Mapping[int, Tensor],
+        goes_on: bool,
         drop_path: bool,
         beside: Iterator[KeysValues] | None,
-    ) -> tuple[Group, Tensor | None]:
-        per_stage = self.prompt_downscale == "predict"
-        aside = stage.cls_token
-        token = [] if aside is None else [Group(aside.expand(len(patches.tokens), -1, -1), None)]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Patches after the blocks of a stage, and its prompts if they go on to the next one.
+
+        entering: prompts by number of the block in front of which they take the place of others.
+        """
+        tokens, plain = patches, [group]
+        if stage.cls_token is not None:
+            tokens = torch.cat([stage.cls_token.expand(len(patches), -1, -1), patches], dim=1)
+            plain = [Group(1, None), group]
+        prompts: list[Group] = []
         for number, block in enumerate(stage.blocks):
-            if deep is not None and (not per_stage or number == 0):
-                carried = next(deep)
-            prompts = (
-                [] if carried is None else [self.prompt_group(carried.to(patches.tokens.dtype))]
-            )
-            parts = [*prompts, *token, patches]
+            if number in entering:
+                tokens = torch.cat([entering[number].to(tokens.dtype), tokens], dim=1)
+                prompts = [self.prompt_group(entering[number].shape[1])]
+            at_end = number + 1 == len(stage.blocks) and not goes_on
+            unwanted = len(prompts) if at_end or number + 1 in entering else 0
+            groups = [*prompts, *plain]
             other = None if beside is None else next(beside)
-            groups = self._block(cast(CvtBlock, block), parts, drop_path, other)
-            *token, patches = groups[len(prompts) :]
-            carried = groups[0].tokens if prompts else None
-        return patches, carried
+            tokens = self._block(cast(CvtBlock, block), tokens, groups, drop_path, other, unwanted)
+            prompts = prompts[unwanted:]
+        return tokens[:, -group.count :], tokens[:, : prompts[0].count] if prompts else None
 
     def _block(
-        self, block: CvtBlock, groups: list[Group], drop_path: bool, beside: KeysValues | None
-    ) -> list[Group]:
+        self,
+        block: CvtBlock,
+        tokens: Tensor,
+        groups: list[Group],
+        drop_path: bool,
+        beside: KeysValues | None,
+        unwanted: int,
+    ) -> Tensor:
         if not (self.checkpointing and torch.is_grad_enabled()):
-            return block(groups, drop_path, beside)
-        grids = [group.grid for group in groups]
+            return block(tokens, groups, drop_path, beside, unwanted)[0]
 
-        def run(other: KeysValues | None, *tokens: Tensor) -> tuple[Tensor, ...]:
-            parts = [Group(t, grid) for t, grid in zip(tokens, grids, strict=True)]
-            return tuple(group.tokens for group in block(parts, drop_path, other))
+        def run(tokens: Tensor, other: KeysValues | None) -> Tensor:
+            return block(tokens, groups, drop_path, other, unwanted)[0]
 
-        tokens = [group.tokens for group in groups]
-        done: Any = checkpoint(run, beside, *tokens, use_reentrant=False)
-        return [Group(part, grid) for part, grid in zip(done, grids, strict=True)]
+        return cast(Tensor, checkpoint(run, tokens, beside, use_reentrant=False))
+
+    def _sets_of(self, stage: CvtStage) -> int:
+        """How many sets of deep prompts enter a stage."""
+        return 1 if self.prompt_downscale == "predict" else len(stage.blocks)
 
     def _stage(self, index: int) -> CvtStage:
         return cast(CvtStage, self.stages[index])

@@ -2,9 +2,8 @@
 
 B batch, C channels of a stage, h x w its map, n tokens, P prompts.
 
-Attention looks at groups of tokens: a group with a grid passes the depthwise convolutions as a map,
-one without goes straight to the linear layers, as CvT's class token does. A tracker puts template,
-prompts and search region side by side as groups.
+Tokens of a block stand in groups, one after the other: a group with a grid passes attention's depthwise
+convolutions as a map, one without goes straight to the linear layers, as CvT's class token does.
 """
 
 from __future__ import annotations
@@ -24,14 +23,15 @@ BN_EPS = 1e-5
 KeysValues: TypeAlias = tuple[Tensor, Tensor]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Group:
-    """Tokens (B, n, C) that belong together.
+    """`count` tokens that belong together.
 
-    grid: (h, w) if they are a map with h * w = n, or several maps of that size, one after the other.
+    grid: (h, w) if they are a map with h * w = count, or several maps of that size, one after the
+    other.
     """
 
-    tokens: Tensor
+    count: int
     grid: tuple[int, int] | None
 
 
@@ -102,14 +102,15 @@ class CvtAttention(nn.Module):
         self.proj_v = nn.Linear(channels, channels)
         self.proj = nn.Linear(channels, channels)
 
-    def queries(self, groups: Sequence[Group]) -> Tensor:
-        """Queries (B, heads, n, C / heads) of all tokens of the groups, in order."""
-        return self._split(self.proj_q(_convolved(self.conv_proj_q, groups)))
+    def queries(self, tokens: Tensor, groups: Sequence[Group]) -> Tensor:
+        """Queries (B, heads, n, C / heads) of tokens (B, n, C), in order."""
+        return self._split(self.proj_q(_convolved(self.conv_proj_q, tokens, groups)))
 
-    def keys_values(self, groups: Sequence[Group]) -> KeysValues:
-        """Keys and values (B, heads, m, C / heads); a map has a quarter as many as tokens."""
-        keys = self._split(self.proj_k(_convolved(self.conv_proj_k, groups)))
-        return keys, self._split(self.proj_v(_convolved(self.conv_proj_v, groups)))
+    def keys_values(self, tokens: Tensor, groups: Sequence[Group]) -> KeysValues:
+        """Keys and values (B, heads, m, C / heads) of tokens (B, n, C); a map has a quarter as many
+        as tokens."""
+        keys = self._split(self.proj_k(_convolved(self.conv_proj_k, tokens, groups)))
+        return keys, self._split(self.proj_v(_convolved(self.conv_proj_v, tokens, groups)))
 
     def mix(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """What the queries gather, (B, n, C)."""
@@ -146,10 +147,6 @@ class CvtBlock(nn.Module):
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = CvtMlp(channels, round(channels * mlp_ratio))
 
-    def normed(self, group: Group) -> Group:
-        """The group as attention sees it."""
-        return Group(self.norm1(group.tokens), group.grid)
-
     def finish(self, tokens: Tensor, gathered: Tensor, drop_path: bool) -> Tensor:
         """Tokens (B, n, C) after both residual steps; gathered (B, n, C) from attention."""
         drop = self.drop_path if drop_path else nn.Identity()
@@ -157,28 +154,31 @@ class CvtBlock(nn.Module):
         return tokens + drop(self.mlp(self.norm2(tokens)))
 
     def forward(
-        self, groups: Sequence[Group], drop_path: bool = False, beside: KeysValues | None = None
-    ) -> list[Group]:
-        """Every token looks at all groups, and at what stands `beside` them."""
-        return self.look(groups, drop_path, beside)[0]
+        self,
+        tokens: Tensor,
+        groups: Sequence[Group],
+        drop_path: bool = False,
+        beside: KeysValues | None = None,
+        unwanted: int = 0,
+    ) -> tuple[Tensor, KeysValues]:
+        """Every token looks at all of them, and at what stands `beside` them.
 
-    def look(
-        self, groups: Sequence[Group], drop_path: bool = False, beside: KeysValues | None = None
-    ) -> tuple[list[Group], KeysValues]:
-        """As `forward`, and the keys and values of the groups themselves, which others may be
-        given as `beside`."""
-        seen = [self.normed(group) for group in groups]
-        own = self.attn.keys_values(seen)
+        tokens (B, n, C), the groups one after the other. unwanted: leading groups whose own result
+        nobody needs; they are looked at and left out of the result.
+
+        Returns the tokens (B, n, C), less the unwanted, and the keys and values of all of them, which
+        others may be given as `beside`.
+        """
+        seen = self.norm1(tokens)
+        own = self.attn.keys_values(seen, groups)
         keys, values = own
         if beside is not None:
             keys = torch.cat([beside[0].to(keys.dtype), keys], dim=2)
             values = torch.cat([beside[1].to(values.dtype), values], dim=2)
-        gathered = self.attn.mix(self.attn.queries(seen), keys, values)
-        tokens = torch.cat([group.tokens for group in groups], dim=1)
-        done = self.finish(tokens, gathered, drop_path).split(
-            [group.tokens.shape[1] for group in groups], dim=1
-        )
-        return [Group(part, group.grid) for part, group in zip(done, groups, strict=True)], own
+        first = sum(group.count for group in groups[:unwanted])
+        queries = self.attn.queries(seen[:, first:], groups[unwanted:])
+        gathered = self.attn.mix(queries, keys, values)
+        return self.finish(tokens[:, first:], gathered, drop_path), own
 
 
 class ConvEmbed(nn.Module):
@@ -189,11 +189,11 @@ class ConvEmbed(nn.Module):
         self.proj = nn.Conv2d(inputs, channels, kernel, stride, padding)
         self.norm = nn.LayerNorm(channels)
 
-    def forward(self, x: Tensor) -> Group:
-        """x (B, C_in, H, W)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Group]:
+        """x (B, C_in, H, W) to tokens (B, h * w, C), and their group."""
         found = self.proj(x)
-        grid = (found.shape[2], found.shape[3])
-        return Group(self.norm(found.flatten(2).transpose(1, 2)), grid)
+        height, width = found.shape[2:]
+        return self.norm(found.flatten(2).transpose(1, 2)), Group(height * width, (height, width))
 
 
 class CvtStage(nn.Module):
@@ -212,13 +212,11 @@ class CvtStage(nn.Module):
         self.register_parameter("cls_token", token)
 
 
-def as_map(group: Group) -> Tensor:
-    """(B, C, h, w) of a group with a grid; (B * maps, C, h, w) if it holds several maps."""
-    assert group.grid is not None
-    batch, count, channels = group.tokens.shape
-    area = group.grid[0] * group.grid[1]
-    each = group.tokens.reshape(batch * (count // area), area, channels)
-    return each.transpose(1, 2).unflatten(2, group.grid)
+def as_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Tokens (B, n, C) of one map, or of several one after the other, as (B * maps, C, h, w)."""
+    # not a transpose of (maps, h * w, C): the stride that it gives to a single map hides from
+    # convolutions that the map is channels-last, and they copy it there and back
+    return tokens.reshape(-1, *grid, tokens.shape[2]).permute(0, 3, 1, 2)
 
 
 def fold_batch_norms(module: nn.Module) -> None:
@@ -229,15 +227,15 @@ def fold_batch_norms(module: nn.Module) -> None:
             part.fold()
 
 
-def _convolved(projection: ConvProjection, groups: Sequence[Group]) -> Tensor:
-    parts = [_convolved_group(projection, group) for group in groups]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+def _convolved(projection: ConvProjection, tokens: Tensor, groups: Sequence[Group]) -> Tensor:
+    parts = tokens.split([group.count for group in groups], dim=1)
+    found = [
+        part if group.grid is None else _convolved_maps(projection, part, group.grid)
+        for part, group in zip(parts, groups, strict=True)
+    ]
+    return found[0] if len(found) == 1 else torch.cat(found, dim=1)
 
 
-def _convolved_group(projection: ConvProjection, group: Group) -> Tensor:
-    if group.grid is None:
-        return group.tokens
-    found = projection(as_map(group)).flatten(2).transpose(1, 2)
-    batch, count, channels = group.tokens.shape
-    maps = count // (group.grid[0] * group.grid[1])
-    return found.reshape(batch, maps * found.shape[1], channels)
+def _convolved_maps(projection: ConvProjection, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    found = projection(as_map(tokens, grid)).flatten(2).transpose(1, 2)
+    return found.reshape(len(tokens), -1, tokens.shape[2])

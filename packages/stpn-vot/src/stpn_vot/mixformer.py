@@ -116,10 +116,11 @@ class MixFormer(nn.Module):
         batch, count = frames.shape[:2]
         if valid is not None:
             frames = frames.masked_fill(~valid[:, :, None, None, None], 0)
-        index = torch.arange(batch, device=frames.device).repeat_interleave(count)
+        if count != 1:
+            cache = cache.rows(torch.arange(batch, device=frames.device).repeat_interleave(count))
         graded = self.support_grad and torch.is_grad_enabled()
         with uncached_autocast(frames.device), torch.set_grad_enabled(graded):
-            tokens = self.encoder.embed(frames.flatten(0, 1), cache.rows(index).blocks)
+            tokens = self.encoder.embed(frames.flatten(0, 1), cache.blocks)
         return tokens.unflatten(0, (batch, count))
 
     def predict_prompts(self, support: Tensor, valid: Tensor | None = None) -> Prompts:

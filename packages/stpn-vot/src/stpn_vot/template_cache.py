@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -72,25 +72,23 @@ def encode_templates(encoder: CvtEncoder, templates: Tensor) -> TemplateCache:
     blocks: list[KeysValues] = []
     found = templates.flatten(0, 1)
     for stage in encoder.stages:
-        patches = cast(CvtStage, stage).patch_embed(found)
-        each, channels = patches.tokens.shape[1:]
-        group = Group(patches.tokens.reshape(batch, count * each, channels), patches.grid)
+        tokens, each = cast(CvtStage, stage).patch_embed(found)
+        assert each.grid is not None
+        tokens = tokens.reshape(batch, count * each.count, tokens.shape[2])
+        group = Group(count * each.count, each.grid)
         for block in cast(CvtStage, stage).blocks:
-            group, own = _look(encoder, cast(CvtBlock, block), group)
+            tokens, own = _look(encoder, cast(CvtBlock, block), tokens, group)
             blocks.append(own)
-        found = as_map(group)
+        found = as_map(tokens, each.grid)
     return TemplateCache(tuple(blocks), found.unflatten(0, (batch, count))[:, 0])
 
 
-def _look(encoder: CvtEncoder, block: CvtBlock, group: Group) -> tuple[Group, KeysValues]:
-    def run(tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        (done,), (keys, values) = block.look([Group(tokens, group.grid)], encoder.training)
-        return done.tokens, keys, values
+def _look(
+    encoder: CvtEncoder, block: CvtBlock, tokens: Tensor, group: Group
+) -> tuple[Tensor, KeysValues]:
+    def run(tokens: Tensor) -> tuple[Tensor, KeysValues]:
+        return block(tokens, [group], encoder.training)
 
-    found: Any
     if encoder.checkpointing and torch.is_grad_enabled():
-        found = checkpoint(run, group.tokens, use_reentrant=False)
-    else:
-        found = run(group.tokens)
-    tokens, keys, values = found
-    return Group(tokens, group.grid), (keys, values)
+        return cast(tuple[Tensor, KeysValues], checkpoint(run, tokens, use_reentrant=False))
+    return run(tokens)

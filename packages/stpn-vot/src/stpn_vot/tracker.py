@@ -105,8 +105,7 @@ def _search(
     model: MixFormer, looks: list[_Look], frame: Tensor
 ) -> dict[int, tuple[TrackResult, TrackState]]:
     """Results and states by number of the target, for targets with as many templates."""
-    caches = [look.state.cache for look in looks]
-    cache = caches[0] if len(caches) == 1 else join_caches(caches)
+    cache = _cache(looks)
     prompts, marked = join_prompts([look.state.memory for look in looks])
     search = torch.stack([look.crop for look in looks])
     features = model.encode_search(search, cache, prompts, marked.to(search.device))
@@ -169,9 +168,14 @@ def _support_maps(
     return maps
 
 
+def _cache(looks: list[_Look]) -> TemplateCache:
+    caches = [look.state.cache for look in looks]
+    return caches[0] if len(caches) == 1 else join_caches(caches)
+
+
 def _clean(model: MixFormer, looks: list[_Look]) -> list[Tensor]:
     """Maps (h, w, C) of search regions without prompts."""
-    cache = join_caches([look.state.cache for look in looks])
+    cache = _cache(looks)
     crops = torch.stack([look.crop for look in looks])[:, None]
     return [found[0].clone() for found in model.embed_support(crops, cache)]
 
