@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stpn_core.cvt_parts import ConvEmbed
+from stpn_core.cvt_parts import ConvEmbed, as_map
 from stpn_core.errors import InputError
 
 PromptDownscale: TypeAlias = Literal["conv", "linear", "predict"]
@@ -42,15 +42,14 @@ def downscale_by_conv(embed: ConvEmbed, prompts: Tensor) -> Tensor:
     Raises InputError where the map would not keep its size: only 2 x 2 and 3 x 3 do.
     """
     side = side_of(prompts.shape[1])
-    proj, grid = embed.proj, prompts.transpose(1, 2).unflatten(2, (side, side))
-    # a matrix product: on maps as small as this a CPU's convolution takes four times as long
-    patches = F.unfold(grid, proj.kernel_size, padding=PADDING, stride=proj.stride).transpose(1, 2)
-    if patches.shape[1] != side * side:
+    grid = as_map(prompts, (side, side))
+    found = F.conv2d(grid, embed.proj.weight, embed.proj.bias, embed.proj.stride, PADDING)
+    if found.shape[2:] != grid.shape[2:]:
         raise InputError(
-            f"{side * side} prompts would become {patches.shape[1]} on their way to the next stage; "
-            "use 4 or 9 of them, or prompt_downscale='linear'"
+            f"{side * side} prompts would become {found.shape[2] * found.shape[3]} on their way to "
+            "the next stage; use 4 or 9 of them, or prompt_downscale='linear'"
         )
-    return embed.norm(F.linear(patches, proj.weight.flatten(1), proj.bias))
+    return embed.norm(found.flatten(2).transpose(1, 2))
 
 
 class LinearDownscale(nn.Module):
