@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+pytest.register_assert_rewrite("stpn_core.testing")  # suites that tests inherit
+
 Golden = Callable[[str], tuple[dict[str, Any], dict[str, Any]]]
 
 

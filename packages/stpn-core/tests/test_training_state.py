@@ -26,7 +26,6 @@ from stpn_core.training import (
     continue_run,
     is_due,
     logged_scores,
-    name_skips,
     open_log,
     prepare_training,
     save_step,
@@ -34,6 +33,7 @@ from stpn_core.training import (
     take_step,
     total_steps,
 )
+from stpn_core.training.keeping import told_at_the_end
 
 ALONE = World(0, 1, 0, torch.device("cpu"))
 OPTIM = OptimConfig(lr=0.1, ema=0.5, accumulate=2, batch_size=3)
@@ -246,11 +246,15 @@ def test_when_things_are_due():
     assert total_steps(OptimConfig(steps=5, epochs=2.5), 7) == 5
 
 
-def test_a_few_clips_left_out_are_named(caplog):
-    clips = [f"clip {n}" for n in range(9)]
-    name_skips(clips[:2], 0)
-    name_skips(clips, 2)
-    name_skips(clips, 9)
-    said = [record.getMessage() for record in caplog.records]
-    assert said[:-1] == [f"clip left out: {name}" for name in clips[:5]]
-    assert "counted in metrics.jsonl only" in said[-1]
+def test_what_was_left_out_is_told_by_reason_however_training_ends(caplog):
+    caplog.set_level("INFO")
+    for counts, said in (
+        ({"unreadable": 2, "no area": 1}, "2 × unreadable, 1 × no area"),
+        ({}, ""),
+    ):
+        caplog.clear()
+        skips = SimpleNamespace(named=[], by_reason=counts, total=sum(counts.values()))
+        with pytest.raises(InputError), told_at_the_end(skips):
+            raise InputError("the end")
+        told = [record.getMessage() for record in caplog.records]
+        assert told == ([f"clips and draws left out: {said}"] if said else [])

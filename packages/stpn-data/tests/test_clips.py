@@ -214,7 +214,7 @@ def test_unreadable_clips_are_replaced_and_named(make_index: MakeIndex) -> None:
     clip = data[0, 11]
     assert clip.name == "v0/000000"
     assert len(clip.skipped) == 1
-    assert clip.skipped[0].startswith("v0/000011: ")
+    assert clip.skipped[0].startswith("unreadable: v0/000011: ")
     assert same(replace(clip, skipped=()), good)
     broken = [data[0, i] for i in (4, 5, 6)]  # key, or support of the key
     assert [clip.name for clip in broken] == ["v0/000007"] * 3

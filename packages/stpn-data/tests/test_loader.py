@@ -104,7 +104,8 @@ def test_no_global_random_generator_is_used(make_index: MakeIndex, count: int) -
 def test_skipped_clips_are_told() -> None:
     loader = training_loader(FaultySource(), 4, workers=2)
     take(loader, 16)
-    assert loader.skipped == ["before 3"]
+    assert loader.skipped.named == ["before 3"]
+    assert loader.skipped.total == 1
 
 
 @pytest.mark.parametrize("count", [0, 2])

@@ -1,21 +1,23 @@
 from __future__ import annotations
 
-import dataclasses
+import functools
 import json
 import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from stpn_core.command import replace_in
 from stpn_core.errors import InputError, NumericsError, RunLocked
 from stpn_core.runs import RunDir, load_checkpoint, read_best
 from stpn_core.testing.runs import lines, state_of
+from stpn_core.testing.trainer import TrainedTask, TrainerConformance
 from stpn_core.training import FiniteGuard
-from stpn_core.training import loop as loop_module
 from stpn_data.errors import DataError
 from stpn_vod import batch_loss, evaluate
 from stpn_vod import train as train_module
@@ -25,21 +27,11 @@ from stpn_vod.train import train
 from .conftest import tiny_recipe
 
 
-@pytest.fixture
-def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Have this process sent a SIGTERM within step number `step` of the next call of `train`."""
-
-    def install(step: int) -> None:
-        update = loop_module.take_step
-
-        def counted(*args: Any) -> Any:
-            if args[-1] == step - 1:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return update(*args)
-
-        monkeypatch.setattr(loop_module, "take_step", counted)
-
-    return install
+class TestTrainer(TrainerConformance):
+    @pytest.fixture
+    def tested(self, shapes: Path, trained: Path) -> TrainedTask:
+        recipe = functools.partial(tiny_recipe, shapes)
+        return TrainedTask(train_module, recipe, trained, load_trained, "AP")
 
 
 def test_a_run_leaves_config_log_and_weights(trained, shapes):
@@ -52,51 +44,6 @@ def test_a_run_leaves_config_log_and_weights(trained, shapes):
     assert 0 <= ap <= 1
     assert (trained / "checkpoints" / "step-00000004" / "model.safetensors").exists()
     assert json.loads((trained / "best.json").read_text())["step"] == 4
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_resumed_training_is_the_same_to_the_bit(shapes, trained, tmp_path, workers, stop_at):
-    """Stopped after step 2 and continued with another number of workers. DropPath and the sampling
-    of regions draw random numbers all the way."""
-    recipe = tiny_recipe(shapes)
-    stop_at(2)
-    assert train(recipe, tmp_path) == 143
-    assert RunDir(tmp_path).steps() == [2]
-    more = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, workers=workers))
-    assert train(more, tmp_path) == 0
-    assert state_of(tmp_path) == state_of(trained)
-    assert lines(tmp_path) == lines(trained)
-
-
-def test_control_without_its_random_state_a_resumed_run_differs(
-    shapes, trained, tmp_path, monkeypatch, stop_at
-):
-    stop_at(2)
-    assert train(tiny_recipe(shapes), tmp_path) == 143
-    monkeypatch.setattr("stpn_core.training.state.restore_rng", lambda state: torch.manual_seed(1))
-    assert train(tiny_recipe(shapes), tmp_path) == 0
-    assert lines(tmp_path)[:2] == lines(trained)[:2]
-    assert lines(tmp_path)[2:] != lines(trained)[2:]
-
-
-def test_validation_changes_nothing_and_the_best_is_kept(shapes, trained, tmp_path, monkeypatch):
-    """Scores 0.3, 0.1 at steps 2, 4: the best is step 2, the weights those of a run without."""
-    given = iter([0.3, 0.1])
-    monkeypatch.setattr(
-        train_module, "evaluate", lambda *args, **kwargs: scored(next(given), *args, **kwargs)
-    )
-    recipe = tiny_recipe(shapes)
-    recipe = dataclasses.replace(recipe, run=dataclasses.replace(recipe.run, validate_every=2))
-    assert train(recipe, tmp_path) == 0
-    assert state_of(tmp_path) == state_of(trained)
-    best = read_best(RunDir(tmp_path))
-    assert best is not None
-    assert (best.step, best.value) == (2, 0.3)
-    assert load_trained(tmp_path).source.parent.name == "step-00000002"
-
-
-def scored(ap: float, *args: Any, **kwargs: Any) -> dict[str, float]:
-    return evaluate.evaluate(*args, **kwargs) | {"AP": ap}
 
 
 def test_a_signal_during_validation_ends_it_and_the_next_run_validates(
@@ -139,9 +86,7 @@ def test_a_fault_of_the_validation_data_costs_no_step(shapes, trained, tmp_path)
 
 
 def test_a_run_without_validation_saves_all_the_same(shapes, trained, tmp_path):
-    recipe = tiny_recipe(shapes)
-    recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, val_split=""))
-    assert train(recipe, tmp_path) == 0
+    assert train(replace_in(tiny_recipe(shapes), "data", val_split=""), tmp_path) == 0
     assert state_of(tmp_path) == state_of(trained)
     assert lines(tmp_path, "val/AP") == []
     assert load_trained(tmp_path).classes == load_trained(trained).classes
@@ -151,7 +96,7 @@ def test_continuing_otherwise_is_refused_and_changes_nothing(shapes, trained, tm
     out = tmp_path / "run"
     shutil.copytree(trained, out)
     recipe = tiny_recipe(shapes)
-    other = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, num_prompts=3))
+    other = replace_in(recipe, "model", num_prompts=3)
     for resume in ("auto", "2"):
         with pytest.raises(InputError, match=r"model\.num_prompts: was 2, now 3"):
             train(other, out, resume=resume)
@@ -205,21 +150,13 @@ def test_accumulating_the_same_batch_twice_is_one_step_on_it(shapes, tmp_path, m
                 lambda *a, times=times, loader=loader, **k: Repeating(loader(*a, **k), times),
             )  # fmt: skip
             recipe = tiny_recipe(shapes, steps=2, accumulate=times)
-            model = dataclasses.replace(recipe.model, drop_path=0.0, sampling="first")
-            assert train(dataclasses.replace(recipe, model=model), tmp_path / str(times)) == 0
+            recipe = replace_in(recipe, "model", drop_path=0.0, sampling="first")
+            assert train(recipe, tmp_path / str(times)) == 0
         weights[times] = load_checkpoint(RunDir(tmp_path / str(times)), "auto").state["model"]
     once, twice = (dict(lines(tmp_path / name)) for name in ("1", "2"))
     assert twice == pytest.approx(once, rel=1e-5)
     for name, value in weights[1].items():
         torch.testing.assert_close(weights[2][name], value, rtol=1e-4, atol=1e-5)
-
-
-def test_averaged_weights_are_what_is_saved_to_use(shapes, tmp_path):
-    train(tiny_recipe(shapes, ema=0.9), tmp_path / "run")
-    state = load_checkpoint(RunDir(tmp_path / "run"), "auto").state
-    saved = load_trained(tmp_path / "run").model.state_dict()
-    assert all(torch.equal(saved[name], value) for name, value in state["ema"]["average"].items())
-    assert not all(torch.equal(saved[name], value) for name, value in state["model"].items())
 
 
 @pytest.fixture
@@ -263,13 +200,3 @@ def test_control_without_the_guard_weights_are_spoiled(shapes, tmp_path, poison,
     poison(lambda step: step == 2)
     with pytest.raises(NumericsError, match="refusing to save"):
         train(tiny_recipe(shapes), tmp_path)
-
-
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_low_precision_trains(shapes, tmp_path, precision):
-    recipe = tiny_recipe(shapes, steps=2)
-    recipe = dataclasses.replace(recipe, run=dataclasses.replace(recipe.run, precision=precision))
-    assert train(recipe, tmp_path) == 0
-    weights = load_checkpoint(RunDir(tmp_path), "auto").state["model"].values()
-    assert all(v.dtype == torch.float32 for v in weights if v.is_floating_point())
-    assert all(loss is not None for _, loss in lines(tmp_path))

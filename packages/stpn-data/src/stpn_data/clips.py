@@ -128,7 +128,8 @@ class ClipDataset:
             except (DataError, OSError) as error:
                 if not self.skip_unreadable:
                     raise
-                skipped.append(f"{self.name((position + len(skipped)) % len(self))}: {error}")
+                name = self.name((position + len(skipped)) % len(self))
+                skipped.append(f"unreadable: {name}: {error}")
                 if len(skipped) >= min(MAX_SKIPS, len(self)):
                     raise DataError(
                         f"{len(skipped)} clips in a row cannot be read, the last: {skipped[-1]}"

@@ -12,6 +12,7 @@ import torch
 from stpn_data.ahead import ahead
 from stpn_data.errors import DataError
 from stpn_data.order import BatchOrder
+from stpn_data.skipped import Skipped
 from stpn_data.source import B, ClipSource
 from stpn_data.workers import WorkerPool, load_batch
 
@@ -21,7 +22,7 @@ class TrainingLoader(Generic[B]):
 
     batches_per_epoch: batches of this rank in an epoch (see BatchOrder for what is left out).
     next_batch: number of the batch that comes next; start there to resume.
-    skipped: clips that could not be read and were replaced so far, with reasons.
+    skipped: what could not be used so far.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class TrainingLoader(Generic[B]):
         self.source = source
         self.order = order
         self.next_batch = start_batch
-        self.skipped: list[str] = []
+        self.skipped = Skipped()
         self._workers = workers
         self._prefetch = prefetch
         self._divisor = divisor
@@ -66,7 +67,7 @@ class TrainingLoader(Generic[B]):
             self.close()
             raise
         self.next_batch += 1
-        self.skipped += batch.skipped
+        self.skipped.add(batch.skipped)
         return batch
 
     def __enter__(self) -> TrainingLoader[B]:

@@ -96,8 +96,9 @@ def test_draws_that_failed_are_told_by_the_loader(data):
     told = [training_loader(data, 4, workers=count, start_method="fork") for count in (0, 2)]
     batches = [take(loader, 8) for loader in told]
     assert all(map(same, *batches))
-    assert told[0].skipped == told[1].skipped != []
-    unreadable = [entry for entry in told[0].skipped if "padding" not in entry]
+    assert told[0].skipped.named == told[1].skipped.named
+    assert told[0].skipped.by_reason == told[1].skipped.by_reason
+    unreadable = [entry for entry in told[0].skipped.named if "padding" not in entry]
     assert unreadable
     assert all(entry.startswith("unreadable: v0/000004: ") for entry in unreadable)
 

@@ -7,6 +7,8 @@ Inherit from one of the classes in a test module and say how to build the thing:
             return MyEncoder(**options)
 
 Everything is checked on the CPU with small random inputs. Set class attributes for other sizes.
+Those of trainers need pytest and are imported from `stpn_core.testing.trainer` (in one process) and
+`stpn_core.testing.trainer_ranks`.
 """
 
 from __future__ import annotations

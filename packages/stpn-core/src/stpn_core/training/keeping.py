@@ -7,9 +7,9 @@ import dataclasses
 import json
 import logging
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -21,7 +21,6 @@ from stpn_core.training.metrics_log import MetricsLog, read_metrics
 from stpn_core.training.state import Training, check_same_run
 
 _log = logging.getLogger(__name__)
-_SKIPS_NAMED = 5  # clips that could not be read; further ones are only counted
 LOG_FILE = "metrics.jsonl"
 
 
@@ -63,12 +62,27 @@ def is_due(every: int, step: int, total: int) -> bool:
     return step == total or (every > 0 and step % every == 0)
 
 
-def name_skips(skipped: Sequence[str], known: int) -> None:
-    """Warn of clips that could not be read; `known` of them were there before."""
-    for clip in skipped[known:_SKIPS_NAMED]:
-        _log.warning("clip left out: %s", clip)
-    if known < _SKIPS_NAMED <= len(skipped):
-        _log.warning("further clips that cannot be read are counted in %s only", LOG_FILE)
+class Skips(Protocol):
+    """What could not be used: how much by reason, the first few of each reason by name."""
+
+    named: list[str]
+
+    @property
+    def by_reason(self) -> Mapping[str, int]: ...
+
+    @property
+    def total(self) -> int: ...
+
+
+@contextlib.contextmanager
+def told_at_the_end(skips: Skips) -> Iterator[None]:
+    """Say in the end what could not be used, by reason."""
+    try:
+        yield
+    finally:
+        if skips.total:
+            counts = ", ".join(f"{count} × {reason}" for reason, count in skips.by_reason.items())
+            _log.info("clips and draws left out: %s", counts)
 
 
 def save_step(

@@ -26,11 +26,12 @@ from stpn_core.training.distributed import (
     shut_down,
 )
 from stpn_core.training.keeping import (
+    Skips,
     is_due,
     logged_scores,
-    name_skips,
     open_log,
     save_step,
+    told_at_the_end,
     total_steps,
 )
 from stpn_core.training.metrics_log import MetricsLog
@@ -58,9 +59,10 @@ class Post:
 
 
 class Batches(Protocol):
-    """An endless iterator of batches, and what could not be read for them."""
+    """An endless iterator of batches, and what could not be used for them."""
 
-    skipped: list[str]
+    @property
+    def skipped(self) -> Skips: ...
 
     @property
     def batches_per_epoch(self) -> int: ...
@@ -118,6 +120,7 @@ def train_steps(job: Job[Any], post: Post, state: Mapping[str, Any] | None) -> i
     step = training.restore(dict(state), world) if state else 0
     with (
         job.open_batches(step * optim.accumulate) as batches,
+        told_at_the_end(batches.skipped),
         open_log(post.run, step if state else None, tensorboard=job.run.tensorboard) as log,
     ):
         total = total_steps(optim, batches.batches_per_epoch)
@@ -136,11 +139,12 @@ def train_steps(job: Job[Any], post: Post, state: Mapping[str, Any] | None) -> i
         ) as bar:
             while step < total:
                 set_lr(training.optimizer, schedule(step))
-                known = len(batches.skipped)
+                known = len(batches.skipped.named)
                 losses = take_step(training, job.loss_of, batches, optim, job.run, world, step)
                 step += 1
-                name_skips(batches.skipped, known)
-                skipped = len(batches.skipped) * world.size
+                for entry in batches.skipped.named[known:]:
+                    _log.warning("left out: %s", entry)
+                skipped = batches.skipped.total * world.size
                 means = mean_over_ranks(losses | {"skipped_clips": skipped})
                 loss = sum(means[name] for name in losses)
                 seconds = bar.advance(loss)

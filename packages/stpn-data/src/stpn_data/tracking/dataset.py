@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from stpn_data.errors import DataError
+from stpn_data.skipped import reason_of
 from stpn_data.tracking.augment import Augmentation, Look, apply_look, draw_looks, flipped_box
 from stpn_data.tracking.batch import TrackingClip, collate_tracking
 from stpn_data.tracking.cutting import CropFailed, CropSettings, Cutter
@@ -180,4 +181,4 @@ class TrackingDataset:
 
 def count_reasons(skipped: Iterable[str]) -> dict[str, int]:
     """How often a clip was drawn again, or a support crop left out, by reason."""
-    return dict(Counter(entry.split(":", 1)[0] for entry in skipped).most_common())
+    return dict(Counter(map(reason_of, skipped)).most_common())
