@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GREY, RED, AMBER, TEAL = "#8c8c8c", "#d1495b", "#edae49", "#00798c"
-COLOURS = (RED, AMBER, TEAL, "#6a4c93", "#588157", "#bc6c25", "#3d5a80", "#e07a5f", "#2b2d42")
+OTHERS = (AMBER, TEAL, "#6a4c93", "#588157", "#bc6c25", "#3d5a80", "#e07a5f", "#2b2d42")
+DASHES = ("-", "--", ":")
 SHOWN = ("clean", "mild", "medium", "severe")
 
 
@@ -34,7 +35,7 @@ def severity(results: Results) -> Figure:
             if (value := results.absolute(arm, "severity", name)) is not None
         ]
         axis.plot(*zip(*known, strict=True), marker="o", ms=4, label=ARMS[arm].title,
-                  color=_colour(arm, place), lw=2.4 if arm in (TWIN, MAIN) else 1.3)  # fmt: skip
+                  lw=2.4 if arm in (TWIN, MAIN) else 1.3, **_line(arm, place))  # fmt: skip
     axis.set_xticks(range(len(SHOWN)), SHOWN)
     axis.set(xlabel="degradation of the frame", ylabel="AP50, mean over seeds", ylim=(0, 103))
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -76,8 +77,7 @@ def curves(results: Results) -> Figure:
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), layout="constrained")
     arms = results.complete
     for place, arm in enumerate(arms):
-        colour = _colour(arm, place)
-        look = {"color": colour, "lw": 2.2 if arm in (TWIN, MAIN) else 1.1}
+        look = _line(arm, place) | {"lw": 2.2 if arm in (TWIN, MAIN) else 1.1}
         records = list(results.records[arm].values())
         points = _mean_by_step([record["curve"] for record in records], lambda r: r["degraded"])
         axes[0].plot(list(points), [100 * v for v in points.values()], marker="o", ms=3,
@@ -164,10 +164,12 @@ def _gain_row(axis: Axes, results: Results, arm: str, y: int, group: str, name: 
             axis.plot(own - twin, y, marker="|", ms=9, color=colour, alpha=0.6)
 
 
-def _colour(arm: str, place: int) -> str:
-    if arm == TWIN:
-        return GREY
-    return RED if arm == MAIN else COLOURS[1:][(place - 2) % (len(COLOURS) - 1)]
+def _line(arm: str, place: int) -> dict[str, Any]:
+    """Colour and dashes, which no two arms share."""
+    if arm in (TWIN, MAIN):
+        return {"color": GREY if arm == TWIN else RED, "ls": "-"}
+    turn, colour = divmod(place, len(OTHERS))
+    return {"color": OTHERS[colour], "ls": DASHES[turn % len(DASHES)]}
 
 
 def _mean_by_step(
