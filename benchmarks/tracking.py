@@ -1,4 +1,4 @@
-"""What prompts cost a tracker per frame, and what a new online template costs beside them.
+"""What prompts cost a tracker per frame.
 
     python benchmarks/tracking.py [--device cuda] [--quick]
 
@@ -10,7 +10,6 @@ cases track the same frames with the same weights, through the whole tracker: cr
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -38,20 +37,18 @@ from stpn_vot.tracking_config import TrackingConfig
 
 NOTES = (
     "Processor time on one thread (wall time on a GPU) per frame, median of the rounds; `ratio` is the "
-    "median over rounds against prompts off; every frame is tracked by all cases in turns. A sample is "
-    "a whole period of 8 frames, so that each holds one new support frame and one prediction of "
-    "prompts from 7 maps. `clean` encodes that "
-    "frame once more without prompts, an eighth of a pass per frame; `reuse` keeps its map. No case "
-    "renews templates: that is the last row, for one renewal; by MixFormer's rule there is at most "
-    "one every 10 frames, with prompts or without. `least` takes the fastest round of each frame of the "
-    "period, then the mean: what other programs on the machine disturb least. On Linux the allocator "
-    "is told to keep freed memory, as `MALLOC_TRIM_THRESHOLD_=1073741824 "
-    "MALLOC_MMAP_THRESHOLD_=1073741824` in the environment does: page faults of large buffers are else "
-    "a tenth of the time and hit cases at random."
+    "median over rounds against the first row of its group; every frame is tracked by all cases in "
+    "turns. The first group is the tracker as it comes: new templates every 10 frames, a support frame "
+    "and prompts from 7 maps every 8, so a sample is a period of 40. The second never renews templates, "
+    "which costs the same with prompts or without; a sample is a period of 8. `clean` encodes a support "
+    "frame once more without prompts, an eighth of a pass per frame; `reuse` keeps its map. `least` "
+    "takes the fastest round of each frame of the period, then the mean: what other programs on the "
+    "machine disturb least. On Linux the allocator is told to keep freed memory, as "
+    "`MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_MMAP_THRESHOLD_=1073741824` in the environment does: "
+    "page faults of large buffers are else a tenth of the time and hit cases at random."
 )
-PERIOD = 8
+PERIODS = {"": 40, ", templates kept": 8}
 NEVER = 10**9
-RENEWAL = "a renewal of the templates"
 BOX = (560.0, 300.0, 120.0, 90.0)
 
 
@@ -92,13 +89,11 @@ def interleaved(
     model: MixFormer,
     starts: dict[str, TrackState],
     frames: list[Tensor],
-    renew: Callable[[], object],
     device: torch.device,
     rounds: int,
 ) -> dict[str, list[list[float]]]:
-    """Milliseconds of each frame of a period, round by round, each frame by all in turns, and of
-    `renew`."""
-    samples: dict[str, list[list[float]]] = {name: [] for name in [*starts, RENEWAL]}
+    """Milliseconds of each frame of a period, round by round, each frame by all in turns."""
+    samples: dict[str, list[list[float]]] = {name: [] for name in starts}
     for number in range(rounds):
         states = dict(starts)
         for name in starts:
@@ -112,14 +107,33 @@ def interleaved(
                 _, states[name] = track(model, replace(states[name], box=BOX), frame)
                 samples[name][-1].append((_now(device) - begin) * 1e3)
         for name, state in states.items():  # as the notes say
-            off = name == "prompts off"
+            off = name.startswith("prompts off")
             assert len(state.memory.frames) == (0 if off else state.config.support_count)
             assert off or state.memory.frames != starts[name].memory.frames
-            assert state.cache is starts[name].cache
-        begin = _now(device)
-        renew()
-        samples[RENEWAL].append([(_now(device) - begin) * 1e3])
+            assert (state.cache is starts[name].cache) == (state.config.interval == NEVER)
     return samples
+
+
+def _rows(samples: dict[str, list[list[float]]]) -> list[dict[str, str]]:
+    """Each case against the first one."""
+    per_frame = {name: [fmean(period) for period in rows] for name, rows in samples.items()}
+    least = {name: fmean(map(min, zip(*rows, strict=True))) for name, rows in samples.items()}
+    first = next(iter(samples))
+    base = per_frame[first]
+    return [
+        {
+            "case": name,
+            "ms": f"{median(per_frame[name]):.1f}",
+            "ratio": f"{median_ratio(per_frame[name], base):.3f}",
+            "ratio, lowest and highest round": " to ".join(
+                f"{extreme(v / b for v, b in zip(per_frame[name], base, strict=True)):.3f}"
+                for extreme in (min, max)
+            ),
+            "least ms": f"{least[name]:.1f}",
+            "ratio of the least": f"{least[name] / least[first]:.3f}",
+        }
+        for name in samples
+    ]
 
 
 def _now(device: torch.device) -> float:
@@ -141,41 +155,22 @@ def main() -> None:
         keep_freed_memory()
     about = facts(device)
     model, config = build(device, args.quick)
-    frames = list(torch.randint(0, 256, (PERIOD + 1, 3, 720, 1280), dtype=torch.uint8))
-    never = replace(config, interval=NEVER)
-    starts = {
-        "prompts off": settled(model, frames[0], replace(never, prompts=False)),
-        "clean": settled(model, frames[0], replace(never, support="clean")),
-        "reuse": settled(model, frames[0], replace(never, support="reuse")),
-    }
-    size = config.template_size
-    templates = torch.randn(1, 1 + config.slots, 3, size, size, device=device)
-
-    @torch.no_grad()
-    def renew() -> None:
-        model.encode_templates(templates)
-
-    rounds = args.rounds or (2 if args.quick else 10)
-    for state in starts.values():  # warm
-        track(model, state, frames[1])
-    samples = interleaved(model, starts, frames[1:], renew, device, rounds)
-    per_frame = {name: [fmean(period) for period in rows] for name, rows in samples.items()}
-    least = {name: fmean(map(min, zip(*rows, strict=True))) for name, rows in samples.items()}
-    base = per_frame["prompts off"]
-    rows = [
-        {
-            "case": name,
-            "ms": f"{median(per_frame[name]):.1f}",
-            "ratio": f"{median_ratio(per_frame[name], base):.3f}",
-            "ratio, lowest and highest round": " to ".join(
-                f"{extreme(v / b for v, b in zip(per_frame[name], base, strict=True)):.3f}"
-                for extreme in (min, max)
-            ),
-            "least ms": f"{least[name]:.1f}",
-            "ratio of the least": f"{least[name] / least['prompts off']:.3f}",
+    longest = max(PERIODS.values())
+    frames = list(torch.randint(0, 256, (longest + 1, 3, 720, 1280), dtype=torch.uint8))
+    rounds = args.rounds or (2 if args.quick else 6)
+    rows, samples = [], {}
+    for group, period in PERIODS.items():
+        kept = config if not group else replace(config, interval=NEVER)
+        starts = {
+            f"prompts off{group}": settled(model, frames[0], replace(kept, prompts=False)),
+            f"clean{group}": settled(model, frames[0], replace(kept, support="clean")),
+            f"reuse{group}": settled(model, frames[0], replace(kept, support="reuse")),
         }
-        for name in samples
-    ]
+        for state in starts.values():  # warm
+            track(model, state, frames[1])
+        found = interleaved(model, starts, frames[1 : period + 1], device, rounds)
+        samples |= found
+        rows += _rows(found)
     about |= {"encoder": "a small CvT" if args.quick else "CvT-21", "rounds": rounds}
     write_report(
         report_name("tracking", device, args.quick),
