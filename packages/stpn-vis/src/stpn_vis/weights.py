@@ -6,7 +6,6 @@ builds the segmenter, and the class names. Checkpoints of other code are convert
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,13 @@ from typing import Literal
 from torch import Tensor
 
 from stpn_core.errors import InputError
-from stpn_core.settings import read_dataclass
 from stpn_core.weights import (
     LoadReport,
     build_stored,
+    class_names,
     load_backbone,
     load_state,
-    read_checkpoint,
+    read_stored,
     save_weights,
 )
 from stpn_vis.build import build_segmenter
@@ -69,7 +68,7 @@ def read_segmenter(path: str | Path) -> StoredSegmenter:
 
     Raises InputError if the file is missing, damaged, for another task, or no segmenter.
     """
-    stored = _read_any(path, TASK)
+    stored = _read_any(path, only=True)
     if stored is None:
         raise InputError(
             f"{path}: no segmenter: neither written by `stpn vis train` nor a Mask2Former or MinVIS "
@@ -111,7 +110,7 @@ def load_initial(
     initial values. Raises InputError if the file does not fit, or if its prompts were trained with
     another `prompt_merge`.
     """
-    stored = _read_any(source, None) if Path(source).exists() else None
+    stored = _read_any(source, only=False) if Path(source).exists() else None
     if stored is None:
         return load_backbone(model.stpn.encoder, source, architecture=architecture)
     prompted = any(key.startswith("stpn.predictor.") for key in stored.state)
@@ -157,26 +156,10 @@ def _with_class_layer(
     return state
 
 
-def _read_any(path: str | Path, task: str | None) -> StoredSegmenter | None:
-    """A segmenter of ours or a convertible one; None for other weights."""
-    checkpoint = read_checkpoint(path, task=task)
-    state, metadata = checkpoint.state, checkpoint.metadata
-    if metadata.get("format") != "stpn":
-        converted = convert_segmenter(state, metadata)
-        if converted is None:
-            return None
-        state, metadata = converted
-    if metadata.get("task") != TASK or "config" not in metadata:
+def _read_any(path: str | Path, *, only: bool) -> StoredSegmenter | None:
+    """A segmenter of ours or a convertible one; None for other weights. only: see `read_stored`."""
+    found = read_stored(path, SegmenterConfig, TASK, convert_segmenter, only=only)
+    if found is None:
         return None
-    try:
-        values, classes = json.loads(metadata["config"]), json.loads(metadata.get("classes", "[]"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: its header is damaged: {error}") from error
-    config = read_dataclass(SegmenterConfig, values, f"{path}: config")
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise InputError(f"{path}: its header is damaged: classes are not a list of names")
-    if classes and len(classes) != config.num_classes:
-        raise InputError(
-            f"{path}: its header names {len(classes)} classes for {config.num_classes} outputs"
-        )
-    return StoredSegmenter(state, config, tuple(classes), Path(path))
+    classes = class_names(path, found.header, found.config.num_classes)
+    return StoredSegmenter(found.state, found.config, classes, Path(path))

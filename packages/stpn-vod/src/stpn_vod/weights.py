@@ -6,7 +6,6 @@ builds the detector, and the class names. Checkpoints of other code are converte
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,13 @@ from pathlib import Path
 from torch import Tensor
 
 from stpn_core.errors import InputError
-from stpn_core.settings import read_dataclass
 from stpn_core.weights import (
     LoadReport,
     build_stored,
+    class_names,
     load_backbone,
     load_state,
-    read_checkpoint,
+    read_stored,
     save_weights,
 )
 from stpn_vod.build import Detector, build_detector
@@ -67,7 +66,7 @@ def read_detector(path: str | Path) -> StoredDetector:
 
     Raises InputError if the file is missing, damaged, for another task, or no detector.
     """
-    stored = _read_any(path, TASK)
+    stored = _read_any(path, only=True)
     if stored is None:
         raise InputError(
             f"{path}: no detector: neither written by `stpn vod train` nor a Faster R-CNN with "
@@ -102,7 +101,7 @@ def load_initial(
     initial values. Raises InputError if the file does not fit, or if its prompts were trained with
     another `prompt_merge`.
     """
-    stored = _read_any(source, None) if Path(source).exists() else None
+    stored = _read_any(source, only=False) if Path(source).exists() else None
     if stored is None:
         return load_backbone(model.stpn.encoder, source, architecture=architecture)
     prompted = any(key.startswith("stpn.predictor.") for key in stored.state)
@@ -128,26 +127,10 @@ def load_initial(
     return load_state(model, fitting, what=what, min_matched=1.0, optional=optional)
 
 
-def _read_any(path: str | Path, task: str | None) -> StoredDetector | None:
-    """A detector of ours or a convertible one; None for other weights."""
-    checkpoint = read_checkpoint(path, task=task)
-    state, metadata = checkpoint.state, checkpoint.metadata
-    if metadata.get("format") != "stpn":
-        converted = convert_detector(state, metadata)
-        if converted is None:
-            return None
-        state, metadata = converted
-    if metadata.get("task") != TASK or "config" not in metadata:
+def _read_any(path: str | Path, *, only: bool) -> StoredDetector | None:
+    """A detector of ours or a convertible one; None for other weights. only: see `read_stored`."""
+    found = read_stored(path, DetectorConfig, TASK, convert_detector, only=only)
+    if found is None:
         return None
-    try:
-        values, classes = json.loads(metadata["config"]), json.loads(metadata.get("classes", "[]"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: its header is damaged: {error}") from error
-    config = read_dataclass(DetectorConfig, values, f"{path}: config")
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise InputError(f"{path}: its header is damaged: classes are not a list of names")
-    if classes and len(classes) != config.num_classes:
-        raise InputError(
-            f"{path}: its header names {len(classes)} classes for {config.num_classes} outputs"
-        )
-    return StoredDetector(state, config, tuple(classes), Path(path))
+    classes = class_names(path, found.header, found.config.num_classes)
+    return StoredDetector(found.state, found.config, classes, Path(path))

@@ -6,7 +6,6 @@ builds it. MixFormer's own checkpoints are converted while being read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,14 @@ from pathlib import Path
 from torch import Tensor
 
 from stpn_core.errors import InputError
-from stpn_core.settings import read_dataclass
 from stpn_core.weights import (
     LoadReport,
     build_stored,
     load_backbone,
     load_state,
-    read_checkpoint,
+    read_stored,
     save_weights,
+    text_list,
 )
 from stpn_vot.build import build_tracker
 from stpn_vot.build_config import TrackerConfig
@@ -68,7 +67,7 @@ def read_tracker(path: str | Path) -> StoredTracker:
     One of MixFormer's first training stage has no score head; nor has the tracker, then, and a note
     says so. Raises InputError if the file is missing, damaged, for another task, or no tracker.
     """
-    stored = _read_any(path, TASK)
+    stored = _read_any(path, only=True)
     if stored is None:
         raise InputError(
             f"{path}: no tracker: neither written by `stpn vot train` nor a MixFormer with CvT and "
@@ -101,7 +100,7 @@ def load_initial(
     InputError if the rest does not fit, or if the file's training rules out the `protocol` that is
     claimed for what starts from it.
     """
-    stored = _read_any(source, None) if Path(source).exists() else None
+    stored = _read_any(source, only=False) if Path(source).exists() else None
     if stored is None:
         return load_backbone(model.encoder, source, architecture=architecture)
     if (stored.protocol, protocol) == ("full", "got10k"):
@@ -115,23 +114,11 @@ def load_initial(
     return load_state(model, stored.state, what=what, min_matched=1.0, optional=absent)
 
 
-def _read_any(path: str | Path, task: str | None) -> StoredTracker | None:
-    """A tracker of ours or a convertible one; None for other weights."""
-    checkpoint = read_checkpoint(path, task=task)
-    state, metadata = checkpoint.state, checkpoint.metadata
-    if metadata.get("format") != "stpn":
-        converted = convert_tracker(state, metadata)
-        if converted is None:
-            return None
-        state, metadata = converted
-    if metadata.get("task") != TASK or "config" not in metadata:
+def _read_any(path: str | Path, *, only: bool) -> StoredTracker | None:
+    """A tracker of ours or a convertible one; None for other weights. only: see `read_stored`."""
+    found = read_stored(path, TrackerConfig, TASK, convert_tracker, only=only)
+    if found is None:
         return None
-    try:
-        values, notes = json.loads(metadata["config"]), json.loads(metadata.get("notes", "[]"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: its header is damaged: {error}") from error
-    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
-        raise InputError(f"{path}: its header is damaged: notes are not a list of sentences")
-    config = read_dataclass(TrackerConfig, values, f"{path}: config")
-    protocol = protocol_of(metadata, str(path))
-    return StoredTracker(state, config, Path(path), tuple(notes), protocol)
+    notes = text_list(path, found.header, "notes", "sentences")
+    protocol = protocol_of(found.header, str(path))
+    return StoredTracker(found.state, found.config, Path(path), notes, protocol)

@@ -19,19 +19,27 @@ if TYPE_CHECKING:
     from stpn_core.weights.load import LoadReport as LoadReport
     from stpn_core.weights.load import load_state as load_state
     from stpn_core.weights.save import save_weights as save_weights
+    from stpn_core.weights.stored_model import Stored as Stored
     from stpn_core.weights.stored_model import build_stored as build_stored
+    from stpn_core.weights.stored_model import class_names as class_names
+    from stpn_core.weights.stored_model import read_stored as read_stored
+    from stpn_core.weights.stored_model import text_list as text_list
 
 _HOME = {
     "Checkpoint": "checkpoint",
     "Conversion": "conversion",
     "LoadReport": "load",
+    "Stored": "stored_model",
     "build_stored": "stored_model",
+    "class_names": "stored_model",
     "convert_checkpoint": "conversion",
     "convert_encoder": "conversion",
     "load_backbone": "backbone",
     "load_state": "load",
     "read_checkpoint": "checkpoint",
+    "read_stored": "stored_model",
     "save_weights": "save",
+    "text_list": "stored_model",
 }
 
 __all__ = sorted(_HOME)

@@ -1,18 +1,86 @@
-"""A model from a configuration and weights that came in one file."""
+"""A task's model in one file: weights, and in the header the configuration that builds it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from stpn_core.errors import InputError
+from stpn_core.settings import read_dataclass
+from stpn_core.weights.checkpoint import read_checkpoint
 from stpn_core.weights.load import load_state
 
 Model = TypeVar("Model", bound=nn.Module)
+Config = TypeVar("Config")
+StateAndHeader = tuple[dict[str, Tensor], dict[str, str]]
+Convert = Callable[[dict[str, Tensor], dict[str, str]], StateAndHeader | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Stored(Generic[Config]):
+    """What a file says of a task's model: tensors by name, its configuration, the whole header."""
+
+    state: Mapping[str, Tensor]
+    config: Config
+    header: Mapping[str, str]
+
+
+def read_stored(
+    path: str | Path, kind: type[Config], task: str, convert: Convert, *, only: bool
+) -> Stored[Config] | None:
+    """The model of a file that was written for `task`, or that `convert` makes one of; None for other
+    weights.
+
+    kind: dataclass of the configuration. convert: state and header of another project's checkpoint to
+    ours, or None. only: refuse at once a file of ours for another task.
+
+    Raises InputError if the file is missing or damaged.
+    """
+    checkpoint = read_checkpoint(path, task=task if only else None)
+    state, header = checkpoint.state, checkpoint.metadata
+    if header.get("format") != "stpn":
+        converted = convert(state, header)
+        if converted is None:
+            return None
+        state, header = converted
+    if header.get("task") != task or "config" not in header:
+        return None
+    values = _json(path, header["config"])
+    return Stored(state, read_dataclass(kind, values, f"{path}: config"), header)
+
+
+def class_names(path: str | Path, header: Mapping[str, str], count: int) -> tuple[str, ...]:
+    """Names of a model's `count` classes, none where the header does not say.
+
+    Raises InputError if they are as many as something else.
+    """
+    names = text_list(path, header, "classes", "names")
+    if names and len(names) != count:
+        raise InputError(f"{path}: its header names {len(names)} classes for {count} outputs")
+    return names
+
+
+def text_list(
+    path: str | Path, header: Mapping[str, str], field: str, what: str
+) -> tuple[str, ...]:
+    """A field of a header that is a list of `what` in JSON, empty where it is missing."""
+    values = _json(path, header.get(field, "[]"))
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise InputError(f"{path}: its header is damaged: {field} are not a list of {what}")
+    return tuple(values)
+
+
+def _json(path: str | Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: its header is damaged: {error}") from error
 
 
 def build_stored(
