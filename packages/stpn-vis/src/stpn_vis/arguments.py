@@ -35,7 +35,7 @@ class EvalArguments:
     """Evaluate a segmenter on a data set with annotations."""
 
     weights: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="WEIGHTS")]]
-    """Weights file or run directory."""
+    """Weights file, run directory, folder of `stpn vis save`, or hf://owner/name."""
     data: Path
     """Folder of the data set."""
     split: str = "valid"
@@ -61,7 +61,7 @@ class ExportWeightsArguments:
     """Write a segmenter's weights under the names of other code; prompts have no place there."""
 
     weights: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="WEIGHTS")]]
-    """Weights file or run directory; another project's checkpoint will do, too."""
+    """Weights file, run directory or hf://owner/name; another project's checkpoint will do, too."""
     out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]]
     """A file *.pth for detectron2, a folder for Transformers."""
     to: Literal["detectron2", "transformers"]
@@ -75,7 +75,7 @@ class PredictArguments:
     input: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="INPUT")]]
     """Video file, folder of frames, or a quoted pattern such as 'walk/*.jpg'."""
     weights: Path
-    """Weights file, run directory, or what `stpn vis export` wrote."""
+    """Weights file, run directory, hf://owner/name, or a folder of `stpn vis save` or `export`."""
     out: Path
     """Folder for instances.jsonl, results.json and annotated.mp4."""
     device: str = "auto"
@@ -90,7 +90,7 @@ class SubmitArguments:
     data: Path
     """Folder of the data set."""
     weights: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="WEIGHTS")]] = None
-    """Weights file or run directory."""
+    """Weights file, run directory, folder of `stpn vis save`, or hf://owner/name."""
     check: Path | None = None
     """Only check this zip or results.json."""
     split: str = "valid"

@@ -53,7 +53,8 @@ class EvalArguments:
     """got10k: AO and success rates. otb: AUC, precision and normalised precision, under each
     convention. auto: otb for LaSOT and OTB, got10k for the rest."""
     weights: Path | None = None
-    """Weights file or run directory: track the split into RESULTS first, and go on there if stopped."""
+    """Weights file, run directory or hf://owner/name: track the split into RESULTS first, and go on
+    there if stopped."""
     protocol: Protocol | None = None
     """What the tracker was trained on, for weights and results that do not say: got10k is its training
     split alone, full is more."""
@@ -100,8 +101,8 @@ class PredictArguments:
     input: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="INPUT")]]
     """Video file, folder of frames, or a quoted pattern such as 'walk/*.jpg'."""
     weights: Path
-    """Weights file or run directory; MixFormer's own checkpoints and what `stpn vot export` wrote
-    will do, too."""
+    """Weights file, run directory or hf://owner/name; MixFormer's own checkpoints and what
+    `stpn vot export` wrote will do, too."""
     out: Path
     """Folder for tracks.jsonl and annotated.mp4."""
     box: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="X,Y,W,H")]

@@ -18,7 +18,7 @@ class ExplainArguments:
     input: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="DATA_OR_VIDEO")]]
     """Folder of a data set, video file, folder of frames, or a quoted pattern of frames."""
     weights: Path
-    """Weights file or run directory."""
+    """Weights file, run directory, folder of `stpn vis save`, or hf://owner/name."""
     out: Path
     """Folder for explain.html."""
     twin: Path | None = None

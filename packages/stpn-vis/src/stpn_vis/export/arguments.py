@@ -16,7 +16,7 @@ class ExportArguments:
     """
 
     weights: Path
-    """Weights file or run directory; `stpn vis export WEIGHTS` will do, too."""
+    """Weights file, run directory or hf://owner/name; `stpn vis export WEIGHTS` will do, too."""
     out: Path
     """Folder for the graphs, their weights and model.json; an earlier export is replaced."""
     format: tuple[Literal["onnx", "torch"], ...] = ("onnx",)

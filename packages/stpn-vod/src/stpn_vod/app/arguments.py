@@ -22,7 +22,7 @@ class AppArguments:
     """
 
     weights: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="WEIGHTS")]] = None
-    """Weights file or run directory."""
+    """Weights file, run directory, folder of `stpn vod save`, or hf://owner/name."""
     twin: Path | None = None
     """Weights of another detector to show beside it, such as the single-frame twin."""
     port: int = 0

@@ -20,7 +20,7 @@ class ExportArguments:
     """
 
     weights: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="WEIGHTS")]]
-    """Weights file or run directory."""
+    """Weights file, run directory, folder of `stpn vod save`, or hf://owner/name."""
     out: Path
     """Folder for the graphs, their weights and model.json; an earlier export is replaced."""
     format: tuple[Literal["onnx", "torch"], ...] = ("onnx",)

@@ -21,7 +21,7 @@ class ExplainArguments:
     box: Annotated[str, tyro.conf.arg(metavar="X,Y,W,H")]
     """The target on the first frame, in pixels."""
     weights: Path
-    """Weights file or run directory; MixFormer's own checkpoints will do, too."""
+    """Weights file, run directory or hf://owner/name; MixFormer's own checkpoints will do, too."""
     out: Path
     """Folder for explain.html."""
     frames: int = 3

@@ -17,7 +17,7 @@ class ExportArguments:
     """Write a tracker as ONNX graphs that onnxruntime runs without torch, checked against torch."""
 
     weights: Path
-    """Weights file or run directory; MixFormer's own checkpoints will do, too."""
+    """Weights file, run directory or hf://owner/name; MixFormer's own checkpoints will do, too."""
     out: Path
     """Folder for the graphs, their weights and model.json; an earlier export is replaced."""
     opset: int = 20
