@@ -30,7 +30,7 @@ from torch import Tensor
 
 from stpn_core.encoder import Prompts
 from stpn_vot.build import build_tracker
-from stpn_vot.build_config import TrackerConfig
+from stpn_vot.build_config import Options, TrackerConfig
 from stpn_vot.mixformer import MixFormer
 from stpn_vot.tracker import TrackState, start_tracking, track
 from stpn_vot.tracking_config import TrackingConfig
@@ -54,7 +54,7 @@ BOX = (560.0, 300.0, 120.0, 90.0)
 
 def build(device: torch.device, quick: bool) -> tuple[MixFormer, TrackingConfig]:
     torch.manual_seed(0)
-    small = {"dims": (16, 24, 32), "depths": (1, 1, 2), "num_heads": (1, 3, 4)}
+    small: Options = {"dims": (16, 24, 32), "depths": (1, 1, 2), "num_heads": (1, 3, 4)}
     config = TrackerConfig("cvt", small, score_heads=4) if quick else TrackerConfig()
     model = build_tracker(config).to(device).eval()
     # threshold: random weights are never sure; clip_margin: the box stays as large as a target is
@@ -158,7 +158,8 @@ def main() -> None:
     longest = max(PERIODS.values())
     frames = list(torch.randint(0, 256, (longest + 1, 3, 720, 1280), dtype=torch.uint8))
     rounds = args.rounds or (2 if args.quick else 6)
-    rows, samples = [], {}
+    rows: list[dict[str, str]] = []
+    samples: dict[str, list[list[float]]] = {}
     for group, period in PERIODS.items():
         kept = config if not group else replace(config, interval=NEVER)
         starts = {
