@@ -141,9 +141,10 @@ def train(
                 step += 1
                 log.write(step, loss=losses["bce"].item())
                 on_step(step)
-                if stop or step % save_every == 0 or step == steps:
+                stopping = bool(stop)  # asked once: who leaves because of it has saved because of it
+                if stopping or step % save_every == 0 or step == steps:
                     state = {name: part.state_dict() for name, part in parts.items()}
                     save_checkpoint(run, step, {**state, "rng": capture_rng()})
-                if stop:
+                if stopping:
                     return stop.exit_code
     return 0
