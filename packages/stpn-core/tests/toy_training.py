@@ -141,7 +141,8 @@ def train(
                 step += 1
                 log.write(step, loss=losses["bce"].item())
                 on_step(step)
-                stopping = bool(stop)  # asked once: who leaves because of it has saved because of it
+                # asked once: who leaves because of it has saved because of it
+                stopping = bool(stop)
                 if stopping or step % save_every == 0 or step == steps:
                     state = {name: part.state_dict() for name, part in parts.items()}
                     save_checkpoint(run, step, {**state, "rng": capture_rng()})
