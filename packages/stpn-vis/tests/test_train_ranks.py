@@ -37,7 +37,7 @@ def ranked(painted: Path) -> RankedTask:
 
 
 class TestRanks(TrainerRanksConformance):
-    """Nothing of its own."""
+    seconds = 300.0
 
 
 def test_every_rank_has_the_tracks_of_one_process(segmenter, painted, tmp_path):

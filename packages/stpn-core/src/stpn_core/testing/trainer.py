@@ -44,17 +44,22 @@ class TrainedTask:
         return int(self.module.train(recipe, out))
 
 
-def signalled_in(step: int, rank: int = 0, number: int = signal.SIGTERM) -> Callable[..., Any]:
-    """What to put in the place of `loop.take_step`: the process of that rank gets the signal within
-    that step, counted from 1."""
+def doing_in(step: int, act: Callable[[], object], rank: int = 0) -> Callable[..., Any]:
+    """What to put in the place of `loop.take_step`: the process of that rank does `act` before it
+    takes that step, counted from 1."""
     take = loop.take_step
 
     def counted(*args: Any) -> Any:
         if args[-1] == step - 1 and int(os.environ.get("RANK", "0")) == rank:
-            os.kill(os.getpid(), number)
+            act()
         return take(*args)
 
     return counted
+
+
+def signalled_in(step: int, rank: int = 0, number: int = signal.SIGTERM) -> Callable[..., Any]:
+    """As `doing_in`: the process gets a signal."""
+    return doing_in(step, lambda: os.kill(os.getpid(), number), rank)
 
 
 class TrainerConformance:
